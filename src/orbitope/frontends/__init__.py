@@ -1,0 +1,5 @@
+"""Front ends: a traced program in, a Graph out. Only they know the tracer."""
+
+from orbitope.frontends.torch_export import lower, trace
+
+__all__ = ["lower", "trace"]

@@ -1,0 +1,26 @@
+"""One lowering per traced operation, one file per family."""
+
+from orbitope.frontends.lowerings import (
+    attention,
+    contraction,
+    convolution,
+    lookup,
+    normalisation,
+    pointwise,
+    reduction,
+    structure,
+)
+from orbitope.frontends.lowerings.registry import LOWERINGS, Refused
+
+__all__ = [
+    "LOWERINGS",
+    "Refused",
+    "attention",
+    "contraction",
+    "convolution",
+    "lookup",
+    "normalisation",
+    "pointwise",
+    "reduction",
+    "structure",
+]

@@ -1,0 +1,84 @@
+"""Dense layers and matrix products."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from orbitope.frontends.builder import Builder, Operand, Value
+from orbitope.frontends.lowerings.registry import Refused, lowers
+
+_LETTERS = "abcdefgh"
+
+
+@lowers("aten.linear.default")
+def linear(b: Builder, x: Value, weight: Value, bias: Value | None = None) -> Value:
+    """``x Wᵀ + bias`` on the last axis."""
+    lead = _LETTERS[: x.rank - 1]
+    if weight.rank != 2:
+        raise Refused
+    result = b.contract(f"{lead}i,oi->{lead}o", x, weight)
+    return result if bias is None else b.pointwise("add", result, bias)
+
+
+@lowers("aten.mm.default", "aten.matmul.default", "aten.bmm.default", "aten.mv.default", "aten.dot.default")
+def matmul(b: Builder, x: Value, y: Value) -> Value:
+    """Matrix product with batch axes broadcast."""
+    if x.rank == 1 and y.rank == 1:
+        return b.contract("i,i->", x, y)
+    if x.rank == 1:
+        return _drop(b, matmul(b, b.reshape(x, (1, *x.shape)), y), -2)
+    if y.rank == 1:
+        return _drop(b, matmul(b, x, b.reshape(y, (*y.shape, 1))), -1)
+    if y.rank == 2:
+        lead = _LETTERS[: x.rank - 1]
+        return b.contract(f"{lead}i,io->{lead}o", x, y)
+    rank = max(x.rank, y.rank)
+    lead_shape = [max(m, n) for m, n in zip(_lead(x, rank), _lead(y, rank), strict=True)]
+    x = b.broadcast(x, (*lead_shape, *x.shape[-2:]))
+    y = b.broadcast(y, (*lead_shape, *y.shape[-2:]))
+    lead = _LETTERS[: rank - 2]
+    return b.contract(f"{lead}mi,{lead}io->{lead}mo", x, y)
+
+
+def _lead(x: Value, rank: int) -> tuple[int, ...]:
+    return (1,) * (rank - x.rank) + x.shape[:-2]
+
+
+def _drop(b: Builder, x: Value, axis: int) -> Value:
+    gone = x.axis(axis)
+    return b.reshape(x, [n for k, n in enumerate(x.shape) if k != gone])
+
+
+@lowers("aten.addmm.default", "aten.baddbmm.default", "aten.addmv.default")
+def addmm(b: Builder, bias: Value, x: Value, y: Value, *, beta: Operand = 1, alpha: Operand = 1) -> Value:
+    """``beta·bias + alpha·(x @ y)``."""
+    product = matmul(b, x, y)
+    if alpha != 1:
+        product = b.pointwise("mul", product, alpha)
+    if beta != 1:
+        bias = b.pointwise("mul", bias, beta)
+    return b.pointwise("add", product, bias)
+
+
+@lowers("aten.einsum.default")
+def einsum(b: Builder, equation: str, operands: Sequence[Value], path: object = None) -> Value:
+    """An einsum with explicit output and without ellipsis or repeated letters."""
+    spec = equation.replace(" ", "")
+    left, arrow, right = spec.partition("->")
+    letters = left.split(",")
+    if not arrow or "." in spec or any(len(set(part)) != len(part) for part in (*letters, right)):
+        raise Refused
+    sizes: dict[str, int] = {}
+    for part, x in zip(letters, operands, strict=True):
+        for c, n in zip(part, x.shape, strict=True):
+            if sizes.setdefault(c, n) != n:
+                raise Refused
+    return b.contract(spec, *operands)
+
+
+@lowers("aten.bilinear.default")
+def bilinear(b: Builder, x: Value, y: Value, weight: Value, bias: Value | None = None) -> Value:
+    """``xᵀ W_o y`` for every output o."""
+    lead = _LETTERS[: x.rank - 1]
+    result = b.contract(f"{lead}i,oij,{lead}j->{lead}o", x, weight, y)
+    return result if bias is None else b.pointwise("add", result, bias)

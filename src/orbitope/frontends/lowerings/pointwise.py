@@ -1,0 +1,184 @@
+"""Functions applied entry by entry: arithmetic with scalars and tensors, activations, casts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from orbitope.frontends.builder import Builder, Operand, Value
+from orbitope.frontends.lowerings.registry import Refused, lowers
+
+
+def _same(fn: str, *targets: str) -> None:
+    """Operations of one tensor and no settings."""
+
+    @lowers(*(f"aten.{target}.default" for target in targets or (fn,)))
+    def lowering(b: Builder, x: Value) -> Value:
+        return b.pointwise(fn, x)
+
+
+for _name in ("relu", "relu6", "tanh", "sigmoid", "exp", "log", "sqrt", "rsqrt", "abs", "neg", "erf", "sin", "cos"):
+    _same(_name)
+for _name in ("silu", "mish", "hardswish", "hardsigmoid"):
+    _same(_name)
+
+
+@lowers("aten.add.Tensor", "aten.add.Scalar")
+def add(b: Builder, x: Operand, y: Operand, *, alpha: float = 1) -> Value:
+    """``x + alpha·y``."""
+    if alpha != 1:
+        y = b.pointwise("mul", y, alpha) if isinstance(y, Value) else y * alpha
+    return b.pointwise("add", x, y)
+
+
+@lowers("aten.sub.Tensor", "aten.sub.Scalar")
+def sub(b: Builder, x: Operand, y: Operand, *, alpha: float = 1) -> Value:
+    """``x − alpha·y``."""
+    if alpha != 1:
+        y = b.pointwise("mul", y, alpha) if isinstance(y, Value) else y * alpha
+    return b.pointwise("sub", x, y)
+
+
+@lowers("aten.rsub.Scalar", "aten.rsub.Tensor")
+def rsub(b: Builder, x: Value, y: Operand, alpha: float = 1) -> Value:
+    """``y − alpha·x``."""
+    return sub(b, y, x, alpha=alpha)
+
+
+@lowers("aten.mul.Tensor", "aten.mul.Scalar")
+def mul(b: Builder, x: Operand, y: Operand) -> Value:
+    """Product."""
+    return b.pointwise("mul", x, y)
+
+
+@lowers("aten.div.Tensor", "aten.div.Scalar")
+def div(b: Builder, x: Operand, y: Operand) -> Value:
+    """Quotient of real numbers."""
+    kinds = [v.dtype for v in (x, y) if isinstance(v, Value)]
+    if not any(kind.is_floating_point for kind in kinds):
+        raise Refused
+    return b.pointwise("div", x, y)
+
+
+@lowers("aten.maximum.default")
+def maximum(b: Builder, x: Value, y: Value) -> Value:
+    """Larger."""
+    return b.pointwise("maximum", x, y)
+
+
+@lowers("aten.minimum.default")
+def minimum(b: Builder, x: Value, y: Value) -> Value:
+    """Smaller."""
+    return b.pointwise("minimum", x, y)
+
+
+@lowers("aten.clamp.default", "aten.hardtanh.default", "aten.clamp_min.default", "aten.clamp_max.default")
+def clamp(b: Builder, x: Value, low: float | None = None, high: float | None = None) -> Value:
+    """Between two numbers, either of which may be missing."""
+    if b.place.target == "aten.clamp_max.default":
+        low, high = None, low
+    return b.pointwise("hardtanh", x, low=low, high=high)
+
+
+@lowers("aten.leaky_relu.default")
+def leaky_relu(b: Builder, x: Value, negative_slope: float = 0.01) -> Value:
+    """Leaky ReLU."""
+    return b.pointwise("leaky_relu", x, slope=negative_slope)
+
+
+@lowers("aten.prelu.default", "aten._prelu_kernel.default")
+def prelu(b: Builder, x: Value, weight: Value) -> Value:
+    """``relu(x) − w·relu(−x)`` with one slope for all, or one per channel."""
+    slope = weight if weight.rank != 1 or weight.shape[0] == 1 else b.along(weight, 1, x.rank)
+    negative = b.pointwise("relu", b.pointwise("neg", x))
+    return b.pointwise("sub", b.pointwise("relu", x), b.pointwise("mul", slope, negative))
+
+
+@lowers("aten.gelu.default")
+def gelu(b: Builder, x: Value, *, approximate: str = "none") -> Value:
+    """GELU, exact or by the tanh formula."""
+    return b.pointwise("gelu", x, approximate=approximate)
+
+
+@lowers("aten.elu.default")
+def elu(b: Builder, x: Value, alpha: float = 1, scale: float = 1, input_scale: float = 1) -> Value:
+    """ELU and, with its constants, SELU."""
+    if input_scale != 1:
+        raise Refused
+    return b.pointwise("elu", x, alpha=float(alpha), scale=float(scale))
+
+
+@lowers("aten.softplus.default")
+def softplus(b: Builder, x: Value, beta: float = 1, threshold: float = 20) -> Value:
+    """Softplus; PyTorch returns x itself above the threshold, within 3e-9 of the true value, in ours it is exact."""
+    if beta != 1 or threshold < 20:
+        raise Refused
+    return b.pointwise("softplus", x)
+
+
+@lowers("aten.pow.Tensor_Scalar")
+def power(b: Builder, x: Value, exponent: float) -> Value:
+    """Whole powers and square roots."""
+    if exponent == 1:
+        return x
+    if exponent in (0.5, -0.5) or (float(exponent).is_integer() and 0 < abs(exponent) <= 16):
+        return b.pointwise("power", x, exponent=exponent)
+    raise Refused
+
+
+@lowers("aten.square.default")
+def square(b: Builder, x: Value) -> Value:
+    """Square."""
+    return b.pointwise("power", x, exponent=2)
+
+
+@lowers("aten.reciprocal.default")
+def reciprocal(b: Builder, x: Value) -> Value:
+    """One over x."""
+    return b.pointwise("div", b.scalar(1.0, x), x)
+
+
+@lowers("aten.glu.default")
+def glu(b: Builder, x: Value, dim: int = -1) -> Value:
+    """First half times the sigmoid of the second."""
+    axis = x.axis(dim)
+    half = x.shape[axis] // 2
+    gate = b.pointwise("sigmoid", b.slice(x, axis, half, 2 * half))
+    return b.pointwise("mul", b.slice(x, axis, 0, half), gate)
+
+
+@lowers(
+    "aten.clone.default",
+    "aten.alias.default",
+    "aten.detach.default",
+    "aten.detach_.default",
+    "aten.contiguous.default",
+    "aten.lift_fresh_copy.default",
+    "aten.positive.default",
+)
+def same(b: Builder, x: Value, **_layout: Any) -> Value:
+    """The same numbers."""
+    return x
+
+
+@lowers("aten.dropout.default", "aten.feature_dropout.default", "aten.alpha_dropout.default")
+def dropout(b: Builder, x: Value, p: float, train: bool) -> Value:
+    """The identity in evaluation mode."""
+    if train and p:
+        raise Refused
+    return x
+
+
+@lowers("aten._to_copy.default", "aten.to.dtype", "aten.to.dtype_layout", "aten.type_as.default")
+def cast(b: Builder, x: Value, *args: Any, dtype: torch.dtype | None = None, **_layout: Any) -> Value:
+    """Between floating dtypes: the same real numbers (rounding is not part of the real-valued program)."""
+    target = dtype
+    for arg in args:
+        target = arg.dtype if isinstance(arg, Value) else arg if isinstance(arg, torch.dtype) else target
+    if target is None or target == x.dtype:
+        return x
+    if x.dtype.is_floating_point and not target.is_floating_point:
+        raise Refused
+    return b.emit("pointwise", (x,), x.shape, target, fn="identity")
+

@@ -1,0 +1,87 @@
+"""How maps of activations act on one tensor whose axes are made of units.
+
+There is one law: an axis made of units moves by their map. Units over others move first, for each position of what
+they are over; then the base moves. ``(g·x)[σ(b), τ_b(a)] = x[b, a]``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+
+from orbitope.group.layout import Axis, Fixed, Merged, Moving, Segments, movings
+from orbitope.group.units import Units
+
+
+def act_on_tensor(
+    tensor: torch.Tensor,
+    axes: Sequence[Axis],
+    units: Mapping[str, Units],
+    inverses: Mapping[str, torch.Tensor],
+    order: Sequence[str],
+) -> torch.Tensor:
+    """The action of one element on a tensor.
+
+    Args:
+        tensor: any dtype and device.
+        axes: what each axis is made of.
+        units: by name.
+        inverses: for each moved units the inverse permutations, int64 ``[*over, n]``.
+        order: names of the moved units, fibres before what they are over.
+
+    Returns:
+        A tensor of the same shape; the given one, perhaps, where nothing moves it.
+
+    Guarantee: exact; entries are moved, never changed.
+    """
+    factors = [factor for axis in axes for factor in _factors(axis)]
+    result = tensor.reshape([factor.size for factor in factors])
+    cut = next((k for k, factor in enumerate(factors) if isinstance(factor, Segments) and _moves(factor, inverses)), None)
+    if cut is None:
+        names = [factor.name if isinstance(factor, Moving) else None for factor in factors]
+        for name in order:
+            if name in names:
+                result = _move(result, names, units[name], inverses[name])
+        return result.reshape(tensor.shape)
+    parts = factors[cut].parts  # type: ignore[union-attr]
+    pieces = result.split([part.size for part in parts], dim=cut)
+    moved = [
+        act_on_tensor(piece, [*factors[:cut], part, *factors[cut + 1 :]], units, inverses, order)
+        for piece, part in zip(pieces, parts, strict=True)
+    ]
+    return torch.cat(moved, dim=cut).reshape(tensor.shape)
+
+
+def _factors(axis: Axis) -> list[Moving | Fixed | Segments]:
+    """An axis with its products written out."""
+    if isinstance(axis, Merged):
+        return [inner for factor in axis.factors for inner in _factors(factor)]
+    return [axis]
+
+
+def _moves(axis: Axis, inverses: Mapping[str, torch.Tensor]) -> bool:
+    return any(moving.name in inverses for moving in movings(axis))
+
+
+def _move(x: torch.Tensor, names: Sequence[str | None], unit: Units, inverse: torch.Tensor) -> torch.Tensor:
+    """Move one kind of units along every axis that they index."""
+    index = inverse.to(x.device)
+    for axis in [k for k, name in enumerate(names) if name == unit.name]:
+        if not unit.over:
+            x = x.index_select(axis, index)
+            continue
+        places = [names.index(base) for base in unit.over]
+        aligned = index.permute([*_ranks(places), len(places)])
+        shape = [1] * x.dim()
+        for place in places:
+            shape[place] = x.shape[place]
+        # the fibre's own axis may lie between its bases: put it last, then move it to its place
+        spread = aligned.reshape([n for k, n in enumerate(shape) if k != axis] + [x.shape[axis]])
+        x = x.gather(axis, spread.movedim(-1, axis).expand(x.shape))
+    return x
+
+
+def _ranks(places: Sequence[int]) -> list[int]:
+    """Order of the bases by their place in the tensor."""
+    return sorted(range(len(places)), key=lambda k: places[k])

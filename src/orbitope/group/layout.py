@@ -1,0 +1,140 @@
+"""Where units act: what each axis of each parameter is made of, with all names resolved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+from orbitope.errors import SymmetryFileError
+
+
+@dataclass(frozen=True)
+class Moving:
+    """Positions indexed by units, or by a fixed base that units are over."""
+
+    name: str
+    size: int
+
+    def __str__(self) -> str:
+        """The units' name."""
+        return f"{self.name}:{self.size}"
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """Positions that do not move."""
+
+    size: int
+
+    def __str__(self) -> str:
+        """The bare size."""
+        return str(self.size)
+
+
+@dataclass(frozen=True)
+class Merged:
+    """A row-major product."""
+
+    factors: tuple[Axis, ...]
+
+    @property
+    def size(self) -> int:
+        """Number of positions."""
+        return prod(factor.size for factor in self.factors)
+
+    def __str__(self) -> str:
+        """Factors joined by a dot."""
+        return "·".join(map(str, self.factors)) or "1"
+
+
+@dataclass(frozen=True)
+class Segments:
+    """Segments one after the other."""
+
+    parts: tuple[Axis, ...]
+
+    @property
+    def size(self) -> int:
+        """Number of positions."""
+        return sum(part.size for part in self.parts)
+
+    def __str__(self) -> str:
+        """Parts joined by a plus."""
+        return "(" + " + ".join(map(str, self.parts)) + ")"
+
+
+Axis = Moving | Fixed | Merged | Segments
+
+
+def movings(axis: Axis) -> Iterator[Moving]:
+    """Every moving factor of an axis, left to right, with repetitions."""
+    match axis:
+        case Moving():
+            yield axis
+        case Merged(factors=parts) | Segments(parts=parts):
+            for part in parts:
+                yield from movings(part)
+        case Fixed():
+            return
+
+
+@dataclass(frozen=True)
+class Placement:
+    """How one parameter moves.
+
+    Attributes:
+        names: its state-dict names, several when tensors are tied.
+        shape: its shape.
+        axes: what each axis is made of.
+        trainable: False for buffers such as running statistics.
+    """
+
+    names: tuple[str, ...]
+    shape: tuple[int, ...]
+    axes: tuple[Axis, ...]
+    trainable: bool = True
+
+    def moved_by(self) -> frozenset[str]:
+        """Names of the units (and bases) that index it."""
+        return frozenset(moving.name for axis in self.axes for moving in movings(axis))
+
+
+def axis_to_json(axis: Axis) -> Any:
+    """An axis as JSON: a number (fixed), a string (units), or an object with ``product`` or ``sum``."""
+    match axis:
+        case Fixed(size=size):
+            return size
+        case Moving(name=name):
+            return name
+        case Merged(factors=factors):
+            return {"product": [axis_to_json(factor) for factor in factors]}
+        case Segments(parts=parts):
+            return {"sum": [axis_to_json(part) for part in parts]}
+
+
+def axis_from_json(value: Any, sizes: Mapping[str, int], depth: int = 0) -> Axis:
+    """The reverse of :func:`axis_to_json`.
+
+    Raises:
+        SymmetryFileError: the value is not of that form, or names unknown units.
+    """
+    match value:
+        case bool():
+            pass
+        case int() if value >= 0:
+            return Fixed(value)
+        case str() if value in sizes:
+            return Moving(value, sizes[value])
+        case {"product": [*parts]} if len(value) == 1 and depth < 16:
+            return Merged(_parts(parts, sizes, depth))
+        case {"sum": [*parts]} if len(value) == 1 and depth < 16:
+            return Segments(_parts(parts, sizes, depth))
+        case _:
+            pass
+    raise SymmetryFileError("an axis of the symmetry file is not understood", got=str(value)[:200])
+
+
+def _parts(values: Sequence[Any], sizes: Mapping[str, int], depth: int) -> tuple[Axis, ...]:
+    return tuple(axis_from_json(value, sizes, depth + 1) for value in values)

@@ -1,0 +1,69 @@
+"""Symmetry inference: from a graph to the group of its weight-space permutations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+from torch import nn
+from torch.export import ExportedProgram
+
+from orbitope.errors import InputError
+from orbitope.frontends import lower, trace
+from orbitope.graph import Graph
+from orbitope.group import SymmetryGroup
+from orbitope.infer.assembly import assemble
+from orbitope.infer.unification import unify
+
+
+def symmetries(
+    model: nn.Module | ExportedProgram,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    *,
+    scope: Iterable[str] | None = None,
+    outputs: Sequence[str] | None = None,
+) -> SymmetryGroup:
+    """The permutations of parameters that keep the function of a network.
+
+    Args:
+        model: a module in evaluation mode, or an exported program.
+        args: example inputs; only their shapes and dtypes matter to the result.
+        kwargs: example inputs by name.
+        scope: patterns (``features.*``) of the parameters that may move; all by default.
+        outputs: names of the outputs that define the function; all by default.
+
+    Raises:
+        ExportError: the model cannot be traced with these inputs.
+        TrainingModeError: the model is in training mode.
+        LoweringError: the lowered program and the traced one disagree.
+
+    Guarantee: exact for the lowered program; that it is the model is numeric, on the example inputs.
+    """
+    return infer(lower(trace(model, args, kwargs), outputs), scope)
+
+
+def infer(graph: Graph, scope: Iterable[str] | None = None) -> SymmetryGroup:
+    """The group of a graph; see :func:`symmetries`.
+
+    Raises:
+        InputError: a scope pattern matches no parameter.
+    """
+    patterns = None if scope is None else list(scope)
+    names = [name for parameter in graph.parameters.values() for name in parameter.names]
+    idle = [p for p in patterns or () if not any(fnmatchcase(name, p) for name in names)]
+    if idle:
+        raise InputError(
+            "a scope pattern matches no parameter", got=", ".join(idle), fix=f"parameters are {', '.join(names[:8])} …"
+        )
+
+    def frozen(name: str) -> bool:
+        return patterns is not None and not any(
+            fnmatchcase(alias, p) for alias in graph.parameters[name].names for p in patterns
+        )
+
+    return assemble(graph, unify(graph, frozen))
+
+
+__all__ = ["infer", "symmetries"]

@@ -1,0 +1,25 @@
+"""The waist: few primitives, each answering one questionnaire and evaluating in any arithmetic."""
+
+from orbitope.primitives import contraction, elementwise, lookup, opaque, pooling, reduction, structure
+from orbitope.primitives.activations import TRAITS, Trait
+from orbitope.primitives.base import PRIMITIVES, Behaviour, Primitive, Sign, register
+from orbitope.primitives.evaluation import evaluate, walk
+
+__all__ = [
+    "PRIMITIVES",
+    "TRAITS",
+    "Behaviour",
+    "Primitive",
+    "Sign",
+    "Trait",
+    "contraction",
+    "elementwise",
+    "evaluate",
+    "lookup",
+    "opaque",
+    "pooling",
+    "reduction",
+    "register",
+    "structure",
+    "walk",
+]
