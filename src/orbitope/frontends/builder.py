@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 from math import prod
 from typing import Any
 
@@ -63,6 +62,10 @@ class Builder:
     place: Place = field(default_factory=Place)
     arithmetic: TorchArithmetic = field(default_factory=TorchArithmetic)
     _names: set[str] = field(default_factory=set)
+
+    def reserve(self, names: Iterable[str]) -> None:
+        """Names that no new node may take."""
+        self._names.update(names)
 
     def _unique(self, stem: str) -> str:
         name, k = stem, 1
@@ -190,11 +193,6 @@ class Builder:
             return x
         shape = [n + low + high for n, (low, high) in zip(x.shape, grown, strict=True)]
         return self.emit("pad", (x,), shape, widths=grown, value=float(value))
-
-
-def number(x: float | Fraction) -> float:
-    """A JSON-like number."""
-    return float(x)
 
 
 def _with(node: Node, attributes: dict[str, Any]) -> Node:

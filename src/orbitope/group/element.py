@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from torch import nn
 
 from orbitope.errors import ElementError
 from orbitope.group.action import act_on_tensor
+from orbitope.group.layout import Axis
 
 if TYPE_CHECKING:
     from orbitope.group.symmetry import SymmetryGroup
@@ -152,6 +153,14 @@ class Element:
                 done[key] = moved.clone() if moved.data_ptr() == tensor.data_ptr() else moved
             result[name] = done[key]
         return result
+
+    def act_on(self, tensor: torch.Tensor, axes: Sequence[Axis]) -> torch.Tensor:
+        """The action on a tensor whose axes are made of this group's units; shares memory where nothing moves.
+
+        Guarantee: exact.
+        """
+        inverses = {name: p.argsort(dim=-1) for name, p in self.permutations.items() if _moved(p)}
+        return act_on_tensor(tensor, axes, self.group.by_name, inverses, self.group.innermost_first(inverses))
 
     def act_(self, model: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> None:
         """Act on a live model in place, and on the optimiser's state of the same shapes.

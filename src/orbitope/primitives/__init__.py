@@ -3,6 +3,7 @@
 from orbitope.primitives import contraction, elementwise, lookup, opaque, pooling, reduction, structure
 from orbitope.primitives.activations import TRAITS, Trait
 from orbitope.primitives.base import PRIMITIVES, Behaviour, Primitive, Sign, register
+from orbitope.primitives.batching import rebatch
 from orbitope.primitives.evaluation import evaluate, walk
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "lookup",
     "opaque",
     "pooling",
+    "rebatch",
     "reduction",
     "register",
     "structure",

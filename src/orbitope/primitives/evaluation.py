@@ -48,6 +48,8 @@ def walk(
                 value = inputs[node.attributes["input"]]
             case "constant":
                 value = arithmetic.lift(graph.constants[node.attributes["constant"]])
+            case "output":
+                value = values[node.inputs[0]]
             case _:
                 value = PRIMITIVES[node.op].evaluate(arithmetic, node, [values[name] for name in node.inputs])
         values[node.name] = value

@@ -1,0 +1,94 @@
+# Orbitope. On a fresh machine with Python >= 3.11, venv and make:
+#
+#   make demo   the main job on real data, from nothing to report.html
+#   make test   every check and every test
+#
+# PYTHON    the interpreter that .venv is made from               make demo PYTHON=python3.12
+# PIP_ARGS  handed to every pip install                           make test PIP_ARGS="--find-links wheels"
+# ARGS      handed to the command: orbitope demo, or pytest       make demo ARGS="--seed 7"
+# JOBS      test processes                                        make test JOBS=8
+
+PYTHON   ?= python3
+PIP_ARGS ?=
+ARGS     ?=
+JOBS     ?= 2
+
+VENV := .venv
+BIN  := $(VENV)/bin
+
+# One thread per process: the processes, not the threads inside them, share the cores.
+SINGLE_THREADED := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.PHONY: help demo test check lint types layers format clean distclean
+
+help:
+	@echo "make demo       install into .venv and run the demonstration; it says where its report is"
+	@echo "make test       install into .venv, then run every check and every test"
+	@echo "make check      the checks alone: ruff, basedpyright, import-linter"
+	@echo "make format     rewrite the sources in the one format"
+	@echo "make clean      remove caches and build output"
+	@echo "make distclean  remove .venv too"
+
+# --- the two commands ---------------------------------------------------------------------------------------------
+
+demo: $(VENV)/installed-demo
+	$(BIN)/orbitope demo $(ARGS)
+
+test: check
+	$(SINGLE_THREADED) $(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+
+# --- checks -------------------------------------------------------------------------------------------------------
+
+check: lint types layers
+
+lint: $(VENV)/installed-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(VENV)/installed-dev
+	$(BIN)/basedpyright
+
+layers: $(VENV)/installed-dev
+	$(BIN)/lint-imports --no-logo
+
+format: $(VENV)/installed-dev
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+# --- the environment ----------------------------------------------------------------------------------------------
+# Empty files say what is installed, so that a second run installs nothing.
+
+$(VENV)/installed-%: pyproject.toml constraints.txt $(VENV)/created
+	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt $(PIP_ARGS) --editable '.[$*]'
+	@touch $@
+
+# A .venv that runs is taken as it is, whoever made it; one that does not is made anew.
+usable := $(BIN)/python -c "import sys, pip; sys.exit(sys.version_info < (3, 11))" >/dev/null 2>&1
+
+$(VENV)/created:
+	$(if $(obstacle),$(error $(obstacle)))
+	@$(usable) || { echo "Making $(VENV) with $(PYTHON)"; $(PYTHON) -m venv --clear $(VENV); }
+	@touch $@
+
+# Why no environment can be made, in one sentence; empty where nothing stands in the way. Interpreters of any age answer.
+obstacle = $(shell \
+	$(usable) && exit; \
+	command -v $(PYTHON) >/dev/null 2>&1 || { \
+		echo "Orbitope needs Python 3.11 or newer, and the command '$(PYTHON)' was not found: name an interpreter, for example make PYTHON=python3.12 $(MAKECMDGOALS)"; exit; }; \
+	version=`$(PYTHON) -c "import sys; print('%d.%d' % sys.version_info[:2])" 2>/dev/null`; \
+	case "$$version" in \
+		(3.1[1-9] | 3.[2-9][0-9] | [4-9].*) ;; \
+		(*) echo "Orbitope needs Python 3.11 or newer, and '$(PYTHON)' is $${version:+Python }$${version:-not a working Python}: name another interpreter, for example make PYTHON=python3.12 $(MAKECMDGOALS)"; exit ;; \
+	esac; \
+	$(PYTHON) -c "import ensurepip, venv" >/dev/null 2>&1 || \
+		echo "'$(PYTHON)' (Python $$version) cannot make a virtual environment because its module venv or ensurepip is missing: install it (on Debian and Ubuntu the package python$$version-venv) and repeat the command")
+
+clean:
+	rm -rf build dist .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find src tests -type d -name __pycache__ -prune -exec rm -rf {} +
+
+distclean: clean
+	rm -rf $(VENV)

@@ -1,0 +1,16 @@
+"""What a number is: torch floats, balls around the exact value, exact rationals. One interface, ``Arithmetic``."""
+
+from orbitope.arithmetic.balls import Ball, BallArithmetic
+from orbitope.arithmetic.base import ELEMENTARY, Arithmetic
+from orbitope.arithmetic.exact import ExactArithmetic
+from orbitope.arithmetic.floats import Operand, TorchArithmetic
+
+__all__ = [
+    "ELEMENTARY",
+    "Arithmetic",
+    "Ball",
+    "BallArithmetic",
+    "ExactArithmetic",
+    "Operand",
+    "TorchArithmetic",
+]

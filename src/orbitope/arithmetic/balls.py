@@ -1,0 +1,410 @@
+"""Midpoint–radius balls in float64: rigorous enclosures at the speed of BLAS.
+
+A ball is the interval [c − r, c + r]. Every operation returns balls that contain the exact result for **all** points
+of its operands. Midpoints are computed in plain float64; the radius adds what the operands' radii do to the result and
+an a-priori bound of the rounding, valid for any order of summation and for fused multiply-adds. What is relied on is
+stated in ``_rounding``; the elementary functions are in ``_elementary``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from orbitope.arithmetic import _elementary as elementary
+from orbitope.arithmetic._checks import not_integers, unknown_function
+from orbitope.arithmetic._flint import enclose_by_arb
+from orbitope.arithmetic._numpy import Entries, NumpyArithmetic, Product, correlate
+from orbitope.arithmetic._rounding import TINY, U, growth, inflation, require_finite, require_ieee
+from orbitope.errors import EnclosureError
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Ball:
+    """An array of balls.
+
+    Attributes:
+        center: Float64[ndarray, "..."]; midpoints, finite.
+        radius: Float64[ndarray, "..."] of the same shape, finite and not negative; None: the midpoints are exact.
+    """
+
+    center: Floats
+    radius: Floats | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the array."""
+        return self.center.shape
+
+    def __repr__(self) -> str:
+        """Shape and largest radius."""
+        widest = 0.0 if self.radius is None or not self.radius.size else float(self.radius.max())
+        return f"Ball(shape={self.shape}, largest radius {widest:.1e})"
+
+
+class BallArithmetic(NumpyArithmetic[Ball]):
+    """Balls around the exact values.
+
+    Raises:
+        EnclosureError: at construction, where the process does not follow IEEE 754 (subnormals flushed to zero, directed
+            rounding); in any operation, where an enclosure overflows or a function leaves its domain.
+
+    Guarantee: exact. The result of every operation encloses the exact result for all points of its operands.
+    Source: Rump 1999 [rump1999], Higham 2002 [higham2002].
+    """
+
+    name = "ball"
+
+    def __init__(self) -> None:
+        """Test the process's floating-point environment."""
+        require_ieee()
+
+    # the constants of the proof, replaceable so that the tests can plant faults
+    unit = U
+    growth = staticmethod(growth)
+    inflation = staticmethod(inflation)
+
+    # numbers -----------------------------------------------------------------------------------------------------
+    def lift(self, tensor: torch.Tensor) -> Ball:
+        """The tensor's values: exact for floats of up to 64 bits, booleans and integers up to 2⁵³.
+
+        Larger integers become balls of one unit in the last place, which contain them.
+
+        Raises:
+            EnclosureError: complex, infinite or NaN.
+        """
+        if tensor.is_complex():
+            raise EnclosureError("complex tensors have no enclosure", got=str(tensor.dtype))
+        values = tensor.detach().cpu()
+        if tensor.is_floating_point() or tensor.dtype == torch.bool:
+            return self.ball(values.to(torch.float64, copy=True).numpy())
+        integers = values.numpy()
+        center = integers.astype(np.float64)
+        if integers.dtype.itemsize < 8 or not bool(np.any(np.abs(center) >= 2.0**53)):
+            return Ball(center)
+        # at or above 2^53 neighbouring floats are at least one apart, and the conversion takes the nearest
+        return Ball(center, np.where(np.abs(center) < 2.0**53, 0.0, np.spacing(np.abs(center))))
+
+    def ball(self, center: Floats, radius: Floats | None = None) -> Ball:
+        """Balls with the given midpoints and radii.
+
+        Raises:
+            EnclosureError: not finite, or a negative radius.
+        """
+        require_finite("the given values", center, radius)
+        if radius is not None and (radius.shape != center.shape or bool(np.any(radius < 0))):
+            raise EnclosureError("radii must be non-negative, one for each midpoint")
+        return Ball(center, radius)
+
+    def full(self, shape: Sequence[int], value: Fraction | float | int, like: Ball | None = None) -> Ball:
+        """An array of one value; where a float cannot hold it, a ball of one unit in the last place."""
+        try:
+            exact = Fraction(value)
+            near = float(exact)
+        except (ValueError, OverflowError) as error:
+            raise EnclosureError("the value has no finite enclosure", got=str(value)) from error
+        gap = abs(exact - Fraction(near))
+        center = np.broadcast_to(np.float64(near), tuple(shape))
+        if not gap:
+            return Ball(center)
+        return Ball(center, np.broadcast_to(np.nextafter(np.float64(gap), np.inf), tuple(shape)))
+
+    def bounds(self, x: Ball) -> tuple[Floats, Floats]:
+        """Lower and upper ends, rounded outward.
+
+        Raises:
+            EnclosureError: an end overflows.
+        """
+        if x.radius is None:
+            require_finite("the lower and upper ends", x.center, None)
+            return x.center, x.center
+        with np.errstate(all="ignore"):
+            lower = np.nextafter(x.center - x.radius, -np.inf)
+            upper = np.nextafter(x.center + x.radius, np.inf)
+        require_finite("the lower and upper ends", lower, upper)
+        return lower, upper
+
+    # structure ---------------------------------------------------------------------------------------------------
+    def _move(self, x: Ball, move: Callable[[Entries], Entries]) -> Ball:
+        return Ball(move(x.center), None if x.radius is None else move(x.radius))
+
+    def shape(self, x: Ball) -> tuple[int, ...]:
+        """Shape."""
+        return x.shape
+
+    def concat(self, xs: Sequence[Ball], axis: int) -> Ball:
+        """Concatenation along one axis."""
+        center = np.concatenate([x.center for x in xs], axis=axis)
+        if all(x.radius is None for x in xs):
+            return Ball(center)
+        return Ball(center, np.concatenate([_radius(x) for x in xs], axis=axis))
+
+    def pad(self, x: Ball, widths: Sequence[tuple[int, int]], value: float = 0.0) -> Ball:
+        """Constant, exact padding before and after each axis.
+
+        −∞ is allowed, for maxima over padded windows: ``maximum`` and ``amax`` absorb it, structural operations hand it
+        on, and every other operation refuses it.
+        """
+        if math.isnan(value) or value == math.inf:
+            raise EnclosureError("padding must be a number or −∞", got=str(value))
+        center = np.pad(x.center, list(widths), constant_values=value)
+        return Ball(center, None if x.radius is None else np.pad(x.radius, list(widths)))
+
+    def integers(self, x: Ball) -> torch.Tensor:
+        """The values as int64.
+
+        Raises:
+            DataError: a value is no integer, or not known exactly.
+        """
+        whole = bool(np.all(np.rint(x.center) == x.center)) and bool(np.all(np.abs(x.center) <= 2.0**53))
+        if not whole or (x.radius is not None and bool(np.any(x.radius))):
+            raise not_integers("balls that are not exact whole numbers below 2^53")
+        return torch.from_numpy(x.center.astype(np.int64))
+
+    # field -------------------------------------------------------------------------------------------------------
+    def add(self, x: Ball, y: Ball) -> Ball:
+        """Sum."""
+        return self._sum(np.add, x, y)
+
+    def sub(self, x: Ball, y: Ball) -> Ball:
+        """Difference."""
+        return self._sum(np.subtract, x, y)
+
+    def _sum(self, operation: Callable[..., Floats], x: Ball, y: Ball) -> Ball:
+        """Sum or difference: r = r_x + r_y + u|c|.
+
+        |fl(a) − a| ≤ u|fl(a)| for a sum a of two floats. The computed u|c| is exact, or |c| < 2⁻⁹⁶⁹: then it is at least
+        u times the power of two below |c|, which bounds the error too. So no underflow term is needed.
+        """
+        with np.errstate(all="ignore"):
+            center = operation(x.center, y.center)
+            radius = np.abs(center)
+            radius *= self.unit
+            for part in (x.radius, y.radius):
+                if part is not None:
+                    radius += part
+            radius *= self.inflation(0)
+        require_finite("a sum", center, radius)
+        return Ball(center, radius)
+
+    def neg(self, x: Ball) -> Ball:
+        """Negative, exactly."""
+        return Ball(-x.center, x.radius)
+
+    def mul(self, x: Ball, y: Ball) -> Ball:
+        """Product, entry by entry."""
+        return self._multiply(x, y, np.multiply, 1)
+
+    def _multiply(self, x: Ball, y: Ball, product: Product, terms: int) -> Ball:
+        """Sums of n = ``terms`` products: with γ = γ_n, and all sums over the products of one entry,
+
+            |Σ xy − fl(Σ c_x c_y)| ≤ Σ |c_x|r_y + r_x|c_y| + r_x r_y + γ|c_x||c_y|
+                                   = Σ (r_x + γ|c_x|)|c_y| + (|c_x| + r_x) r_y.
+
+        One product of matrices for the midpoints and one for each sum of this bound: the second falls away where y is
+        exact, and by symmetry the bound needs only one where x is. An exact operand thus costs no product for a radius
+        it does not have. γ|c_x| may underflow before it meets a large |c_y|: therefore TINY is added to it, and again
+        to the sum, for the products that underflow themselves. Each term of either sum passes through at most n + 4
+        roundings, and two more make it a radius: ``inflation(n)`` covers them.
+        """
+        rate = self.growth(terms)
+        with np.errstate(all="ignore"):
+            center = product(x.center, y.center)
+            if x.radius is None and y.radius is None:
+                radius = product(np.abs(x.center), np.abs(y.center))
+                radius *= rate
+            elif x.radius is None:
+                radius = product(np.abs(x.center), self._reach(y, rate))
+            else:
+                radius = product(self._reach(x, rate), np.abs(y.center))
+                if y.radius is not None:
+                    radius += product(np.abs(x.center) + x.radius, y.radius)
+            radius += TINY
+            radius *= self.inflation(terms)
+        require_finite("a sum of products", center, radius)
+        return Ball(center, radius)
+
+    def _reach(self, x: Ball, rate: float) -> Floats:
+        """r + rate·|c| + TINY, at least (1 − u)³ times the exact value."""
+        reach = np.abs(x.center)
+        reach *= rate
+        if x.radius is not None:
+            reach += x.radius
+        reach += TINY
+        return reach
+
+    def div(self, x: Ball, y: Ball) -> Ball:
+        """Quotient, entry by entry.
+
+        With q = c_x/c_y, |x/y − q| = |(x − c_x) − q(y − c_y)|/|y| ≤ r_x/(|c_y| − r_y) + |q|·r_y/(|c_y| − r_y), and fl(q) is
+        relatively within u of q or, where it underflows, within TINY. Quotients are taken before products, so that no
+        underflow is magnified.
+
+        Raises:
+            EnclosureError: a divisor's ball contains zero.
+        """
+        require_finite("a dividend or divisor", x.center, y.center)
+        size = np.abs(y.center)
+        if bool(np.any(size == 0.0 if y.radius is None else size <= y.radius)):
+            raise EnclosureError("division by an enclosure that contains zero")
+        with np.errstate(all="ignore"):
+            center = x.center / y.center
+            quotient = np.abs(center)
+            radius = quotient * self.unit + TINY
+            distance = size if y.radius is None else size - y.radius
+            if x.radius is not None:
+                radius += x.radius / distance
+            if y.radius is not None:
+                share = y.radius / distance + TINY
+                radius += (quotient * (1.0 + 4 * U) + TINY) * share  # |q| ≤ |fl(q)|(1 + 2u) + TINY
+            radius *= self.inflation(2)
+        require_finite("a quotient", center, radius)
+        return Ball(center, radius)
+
+    def sum(self, x: Ball, axes: Sequence[int]) -> Ball:
+        """Sum over axes, which disappear: Σ (r + γ_n|c|), in any order of summation. A single term is exact."""
+        terms = math.prod(x.shape[axis] for axis in axes)
+        if terms == 1:
+            return self._move(x, lambda a: np.squeeze(a, axis=tuple(axes)))
+        with np.errstate(all="ignore"):
+            center = np.sum(x.center, axis=tuple(axes))
+            radius = np.sum(self._reach(x, self.growth(terms)), axis=tuple(axes))
+            radius = radius * self.inflation(terms)
+        return _checked("a sum", center, radius)
+
+    def convolve(
+        self,
+        x: Ball,
+        weight: Ball,
+        *,
+        stride: Sequence[int],
+        padding: Sequence[int],
+        dilation: Sequence[int],
+        groups: int,
+    ) -> Ball:
+        """Cross-correlation ``[N, C, *space]`` with ``[O, C/groups, *kernel]``, unfolded for matrix products.
+
+        The bound of ``_multiply`` with n = C/groups · kernel: padding adds products with zero, which round nothing.
+        """
+        widths = [(0, 0), (0, 0), *((p, p) for p in padding)]
+
+        def product(a: Entries, b: Entries) -> Entries:
+            return correlate(np.pad(a, widths) if any(padding) else a, b, stride, dilation, groups)
+
+        return self._multiply(x, weight, product, math.prod(weight.shape[1:]))
+
+    # order -------------------------------------------------------------------------------------------------------
+    def maximum(self, x: Ball, y: Ball) -> Ball:
+        """Larger of two, entry by entry: 1-Lipschitz, so the larger radius serves; nothing rounds.
+
+        Where one ball lies above the other, its own radius serves: fl(c_x − c_y) > fl(r_x + r_y) implies the same of the
+        exact values, rounding being monotone.
+        """
+        center = np.maximum(x.center, y.center)
+        if x.radius is None and y.radius is None:
+            return Ball(center)
+        left, right = _radius(x), _radius(y)
+        with np.errstate(all="ignore"):
+            apart = x.center - y.center
+            reach = left + right
+        radius = np.where(apart > reach, left, np.where(-apart > reach, right, np.maximum(left, right)))
+        return Ball(center, radius)
+
+    def relu(self, x: Ball) -> Ball:
+        """Larger of the entry and zero: the radius is kept, and is zero where the whole ball is negative."""
+        center = np.maximum(x.center, 0.0)
+        if x.radius is None:
+            return Ball(center)
+        return Ball(center, x.radius * (x.center >= -x.radius))
+
+    def amax(self, x: Ball, axes: Sequence[int]) -> Ball:
+        """Largest over axes, which disappear: the largest midpoint, with the largest radius among the candidates.
+
+        An entry is no candidate if its upper end lies below another's lower end; rounding of the ends is monotone, so
+        that the computed ends never wrongly exclude one. The maximum of the candidates is 1-Lipschitz.
+        """
+        center = np.max(x.center, axis=tuple(axes))
+        radius = None
+        if x.radius is not None:
+            with np.errstate(all="ignore"):
+                floor = np.max(x.center - x.radius, axis=tuple(axes), keepdims=True)
+                candidates = x.center + x.radius >= floor
+            radius = np.max(np.where(candidates, x.radius, 0.0), axis=tuple(axes))
+        return _checked("a maximum", center, radius)
+
+    # functions ---------------------------------------------------------------------------------------------------
+    def function(self, name: str, x: Ball) -> Ball:
+        """One of the elementary functions ``ELEMENTARY``, entry by entry.
+
+        ``erf``, ``sin`` and ``cos`` come from Arb and need python-flint; all others are proved here.
+        """
+        require_finite(f"the argument of {name}", x.center, x.radius)
+        if name in elementary.FUNCTIONS:
+            with np.errstate(all="ignore"):
+                parts = elementary.FUNCTIONS[name](x.center, x.radius)
+        elif name in ("erf", "sin", "cos"):
+            parts = enclose_by_arb(name, x.center, x.radius)
+        else:
+            raise unknown_function(name, self.name)
+        return _checked(name, *parts)
+
+    def log_softmax(self, x: Ball, axis: int) -> Ball:
+        """``x − log Σ exp x`` along one axis: at the midpoints by ball arithmetic, then r_j + max r.
+
+        The j-th value moves by Δx_j minus the change of log Σ exp, which is a weighted mean of the Δx_i along the way.
+        """
+        value = super().log_softmax(Ball(x.center), axis)
+        if x.radius is None:
+            return value
+        radius = (_radius(value) + x.radius + np.max(x.radius, axis=axis, keepdims=True)) * self.inflation(0)
+        return _checked("log_softmax", value.center, radius)
+
+    # totals ------------------------------------------------------------------------------------------------------
+    def enclosing_mean(self, values: Ball | Iterable[Ball]) -> tuple[float, float]:
+        """Lower and upper bound of the mean over all entries of one array, or of several.
+
+        Σ c − Σ r and Σ c + Σ r are summed exactly and rounded once (``math.fsum``), then divided by the number of
+        entries; each of the two roundings is made up for by a step to the next float outward.
+
+        Raises:
+            EnclosureError: there is no entry, or the sum overflows.
+        """
+        balls = [values] if isinstance(values, Ball) else list(values)
+        count = sum(ball.center.size for ball in balls)
+        if not count:
+            raise EnclosureError("the mean of no values")
+        centers = [c for ball in balls for c in ball.center.ravel().tolist()]
+        radii = [r for ball in balls if ball.radius is not None for r in ball.radius.ravel().tolist()]
+        try:
+            low, high = math.fsum(chain(centers, (-r for r in radii))), math.fsum(chain(centers, radii))
+        except (OverflowError, ValueError) as error:
+            raise EnclosureError("the enclosure of a mean overflows", got=str(error)) from error
+        low = math.nextafter(math.nextafter(low, -math.inf) / count, -math.inf)
+        high = math.nextafter(math.nextafter(high, math.inf) / count, math.inf)
+        if not (math.isfinite(low) and math.isfinite(high)):
+            raise EnclosureError("the enclosure of a mean overflows", got=f"[{low}, {high}]")
+        return low, high
+
+
+def _radius(x: Ball) -> Floats:
+    """Radii, zero where the midpoints are exact."""
+    return np.broadcast_to(np.float64(0.0), x.shape) if x.radius is None else x.radius
+
+
+def _checked(what: str, center: Any, radius: Any) -> Ball:
+    """A ball of arrays (a full reduction gives NumPy scalars), if it is finite."""
+    middle = np.asarray(center, dtype=np.float64)
+    reach = None if radius is None else np.asarray(radius, dtype=np.float64)
+    require_finite(what, middle, reach)
+    return Ball(middle, reach)
+

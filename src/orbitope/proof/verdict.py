@@ -1,0 +1,44 @@
+"""check: the standalone checker, with the package's own errors."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from orbitope.errors import CertificateError, FileError
+from orbitope.proof import check as checker
+
+
+def check(
+    path: str | os.PathLike[str] | bytes,
+    *,
+    limit: int = checker.LIMIT,
+    progress: Callable[[int, int], None] | None = None,
+) -> checker.Verdict:
+    """Verdict on a certificate, by the standalone checker: it evaluates every point again in its own arithmetic.
+
+    Args:
+        path: a file, or the bytes of one.
+        limit: refuse to begin beyond this many multiply-adds.
+        progress: called with the number of sample evaluations done and their total.
+
+    Raises:
+        FileError: the file cannot be read.
+        CertificateError: it is not a certificate, or it was truncated or altered.
+
+    Guarantee: exact, in the arithmetic that the verdict names.
+    """
+    if not isinstance(path, bytes):
+        try:
+            with open(path, "rb") as file:
+                path = file.read(checker.MAX_BYTES + 1)
+        except OSError as error:
+            raise FileError("cannot read the certificate", at=os.fspath(path), got=str(error)) from error
+    try:
+        return checker.check(path, limit=limit, progress=progress)
+    except checker.MalformedError as error:
+        raise CertificateError(
+            f"not a certificate that can be read: {error}",
+            why="a certificate is believed as a whole or not at all",
+            fix="write it again with prove; certificates are not edited by hand",
+        ) from None

@@ -1,0 +1,827 @@
+"""Balls enclose exact values, are not vacuous, and planted faults are found out."""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+import itertools
+import math
+import platform
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from functools import partial
+from typing import Any
+
+import flint
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orbitope.arithmetic import Ball, BallArithmetic, ExactArithmetic, TorchArithmetic
+from orbitope.arithmetic import _elementary as elementary
+from orbitope.arithmetic import _rounding as rounding
+from orbitope.arithmetic import balls as balls_module
+from orbitope.errors import DataError, EnclosureError
+
+U = 2.0**-53
+EXACT = ExactArithmetic()
+BALLS = BallArithmetic()
+KINDS = ("normal", "dyadic", "near_one", "power", "subnormal", "tiny", "huge", "range", "special", "bf16", "f32")
+RADII = ("exact", "zero", "last_place", "small", "comparable", "dominant")
+FUNCTIONS = ("exp", "log", "tanh", "sigmoid", "sqrt")
+
+
+def rational(value: float) -> Any:
+    """The float as an exact rational."""
+    return flint.fmpq(*value.as_integer_ratio())
+
+
+def rationals(values: Any) -> Any:
+    """An array of floats as exact rationals."""
+    return EXACT.lift(torch.tensor(np.array(values, dtype=np.float64)))
+
+
+def floats(rng: np.random.Generator, shape: tuple[int, ...], kind: str) -> Any:
+    """Floats of one adversarial kind."""
+    normal, sign = rng.standard_normal(shape), rng.choice([-1.0, 1.0], shape)
+    match kind:
+        case "normal":
+            return normal
+        case "dyadic":
+            return rng.integers(-64, 65, shape) / 8.0
+        case "near_one":  # products and sums close above powers of two, where half a unit in the last place is u
+            return sign * (1.0 + rng.integers(0, 64, shape) * 2.0**-27)
+        case "power":
+            return sign * np.nextafter(2.0 ** rng.integers(-30, 30, shape), rng.choice([0.0, np.inf], shape))
+        case "subnormal":
+            return sign * rng.integers(0, 2**20, shape) * 2.0**-1074
+        case "tiny":
+            return normal * 2.0 ** rng.integers(-1030, -900, shape)
+        case "huge":
+            return normal * 2.0 ** rng.integers(400, 1000, shape)
+        case "range":
+            return normal * 10.0 ** rng.uniform(-150, 150, shape)
+        case "special":
+            return rng.choice([0.0, -0.0, 1.0, -1.0, 0.5, 3.0, 2.0**-1074, 2.0**-537, 2.0**500], shape)
+        case "bf16":
+            return torch.tensor(normal).to(torch.bfloat16).double().numpy()
+        case _:
+            return normal.astype(np.float32).astype(np.float64)
+
+
+def ball(rng: np.random.Generator, shape: tuple[int, ...], kind: str | None = None, radius: str | None = None) -> Ball:
+    """Balls with adversarial midpoints and radii."""
+    center = floats(rng, shape, kind or str(rng.choice(KINDS)))
+    match radius or str(rng.choice(RADII)):
+        case "exact":
+            return Ball(center)
+        case "zero":
+            return Ball(center, np.zeros(shape))
+        case "last_place":
+            return Ball(center, np.spacing(np.abs(center)) * rng.integers(0, 4, shape))
+        case "small":
+            return Ball(center, np.abs(center) * rng.random(shape) * 1e-6)
+        case "comparable":
+            return Ball(center, np.abs(center) * rng.choice([0.3, 0.5, 1.0, 0.999999], shape))
+        case _:
+            return Ball(center, np.abs(floats(rng, shape, "normal")) * 100.0)
+
+
+def point(rng: np.random.Generator, x: Ball) -> Any:
+    """One exact point of each ball, an end more often than not."""
+    if x.radius is None:
+        return rationals(x.center)
+    where = rng.choice([-1.0, 1.0, 1.0, -1.0, 0.0, 0.625, -0.3], x.shape)
+    if rng.random() < 0.3:
+        where = np.full(x.shape, rng.choice([-1.0, 1.0]))
+    return rationals(x.center) + rationals(x.radius) * rationals(where)
+
+
+class Campaign:
+    """Counts entry checks and collects escapes: exact values outside their ball."""
+
+    def __init__(self, arithmetic: BallArithmetic, seed: int) -> None:
+        self.arithmetic = arithmetic
+        self.rng = np.random.default_rng(seed)
+        self.checks = 0
+        self.refused = 0
+        self.escapes: list[str] = []
+
+    def compare(self, what: str, result: Ball, values: Any) -> None:
+        """Compare balls with exact rationals, or with functions that give Arb values at the current precision."""
+        values = np.asarray(values, dtype=object)
+        assert result.center.shape == values.shape, what
+        radius = np.zeros(result.shape) if result.radius is None else result.radius
+        for c, r, value in zip(result.center.ravel().tolist(), radius.ravel().tolist(), values.ravel(), strict=True):
+            self.checks += 1
+            if not (_arb_inside(value, c, r) if callable(value) else abs(value - rational(c)) <= rational(r)):
+                self.escapes.append(f"{what}: {c!r} ± {r!r}")
+
+    def run(self, what: str, operation: Callable[[Any, Any], Any], *operands: Ball) -> None:
+        """One operation on balls and on points of them; a refusal is no escape."""
+        points = [point(self.rng, x) for x in operands]
+        try:
+            result = operation(self.arithmetic, list(operands))
+        except EnclosureError:
+            self.refused += 1
+            return
+        self.compare(what, result, operation(EXACT, points))
+
+    def elementwise(self, rounds: int = 1, size: int = 40) -> None:
+        """Sums, products, quotients and orders of every kind with every kind."""
+        for kind, other, _ in itertools.product(KINDS, KINDS, range(rounds)):
+            x, y = ball(self.rng, (size,), kind), ball(self.rng, (size,), other)
+            if self.rng.random() < 0.3:  # cancellation, and ties at the kinks of the maximum
+                noise = self.rng.choice([1.0, 1.0 + 2.0**-40, 1.0 - 2.0**-52], size)
+                y = Ball(x.center * -noise, y.radius)
+            if self.rng.random() < 0.3:  # close together, so that balls overlap
+                y = Ball(x.center + self.rng.choice([0.0, 1.0, -1.0], size) * (0 if x.radius is None else x.radius), y.radius)
+            self.run("add", lambda a, v: a.add(*v), x, y)
+            self.run("sub", lambda a, v: a.sub(*v), x, y)
+            self.run("mul", lambda a, v: a.mul(*v), x, y)
+            self.run("maximum", lambda a, v: a.maximum(*v), x, y)
+            keep = np.abs(y.center) > (0 if y.radius is None else y.radius)
+            if keep.any():
+                some = (Ball(z.center[keep], None if z.radius is None else z.radius[keep]) for z in (x, y))
+                self.run("div", lambda a, v: a.div(*v), *some)
+
+    def unary(self, rounds: int = 1, size: int = 48) -> None:
+        """Reductions and functions with rational values."""
+        for kind, radius, _ in itertools.product(KINDS, RADII, range(rounds)):
+            x = ball(self.rng, (size // 8, 8), kind, radius)
+            self.run("sum", lambda a, v: a.sum(v[0], (1,)), x)
+            self.run("sum", lambda a, v: a.sum(v[0], (0, 1)), x)
+            self.run("mean", lambda a, v: a.mean(v[0], (0,)), x)
+            self.run("amax", lambda a, v: a.amax(v[0], (1,)), x)
+            self.run("relu", lambda a, v: a.relu(v[0]), x)
+            self.run("neg", lambda a, v: a.neg(v[0]), x)
+            self.run("abs", lambda a, v: a.function("abs", v[0]), x)
+            if kind not in ("huge", "range", "special"):
+                self.run("floor", lambda a, v: a.function("floor", v[0]), x)
+
+    def sums_of_products(self, rounds: int = 1) -> None:
+        """Contractions and convolutions, with exact and with inexact operands on either side."""
+        specs: list[tuple[str, list[tuple[int, ...]]]] = [
+            ("bi,oi->bo", [(6, 9), (5, 9)]),
+            ("bi,oi->bo", [(7, 33), (4, 33)]),
+            ("bhqd,bhkd->bhqk", [(2, 2, 3, 4), (2, 2, 3, 4)]),
+            ("i,bi->b", [(8,), (9, 8)]),
+            ("bi,i->bi", [(5, 8), (8,)]),
+            ("ai,ib,bc->ac", [(4, 3), (3, 5), (5, 4)]),
+            ("bii->b", [(9, 4, 4)]),
+        ]
+        for (spec, shapes), kind, other, _ in itertools.product(specs, KINDS, ("normal", None), range(rounds)):
+            operands = [ball(self.rng, s, kind if k == 0 else other) for k, s in enumerate(shapes)]
+            self.run(spec, lambda a, v, spec=spec: a.contract(spec, v), *operands)
+        for kind, groups, _ in itertools.product(KINDS, (1, 2), range(rounds)):
+            x, w = ball(self.rng, (2, 4, 5, 6), kind), ball(self.rng, (4, 4 // groups, 2, 3), "normal")
+            chosen: dict[str, Any] = {"stride": (1, 2), "padding": (1, 0), "dilation": (2, 1), "groups": groups}
+            self.run("convolve", lambda a, v, s=chosen: a.convolve(*v, **s), x, w)
+
+    def functions(self, names: tuple[str, ...] = FUNCTIONS, rounds: int = 1, size: int = 40) -> None:
+        """Elementary functions against Arb."""
+        for name, kind, radius, k in itertools.product(names, (*KINDS, "spread", "edge"), RADII, range(rounds)):
+            if kind == "spread":
+                x = Ball(self.rng.uniform(-30, 30, size) * 10.0 ** self.rng.integers(-3, 2, size))
+                x = Ball(x.center, None if radius == "exact" else np.abs(x.center) * 10.0 ** self.rng.uniform(-17, 0, size))
+            elif kind == "edge":  # arguments where the reduction changes its integer, and both saturations
+                base = (self.rng.integers(-1022, 1023, size) + self.rng.choice([0.0, 0.5], size)) * math.log(2.0)
+                x = Ball(np.clip(base + self.rng.choice([0.0, 1e-13, -1e-13], size), -800, 708.9))
+            else:
+                x = ball(self.rng, (size,), kind, radius)
+            if name in ("log", "sqrt"):
+                floor = np.zeros(size) if x.radius is None else x.radius
+                center = np.maximum(np.abs(x.center), np.nextafter(floor * 1.25, np.inf))
+                x = Ball(center, x.radius)
+            if name == "exp":
+                x = Ball(np.clip(x.center, -1e4, 700.0), None if x.radius is None else np.clip(x.radius, 0.0, 8.0))
+            self.transcendental(name, x, k)
+
+    def transcendental(self, name: str, x: Ball, k: int = 0) -> None:
+        """One elementary function on points of balls."""
+        try:
+            result = self.arithmetic.function(name, x)
+        except EnclosureError:
+            self.refused += 1
+            return
+        self.compare(name, result, [partial(_value, name, v) for v in point(self.rng, x)])
+
+    def log_softmaxes(self, rounds: int = 1) -> None:
+        """Rows of logits, also with entries far apart and equal entries."""
+        for scale, radius, _ in itertools.product((1e-3, 1.0, 30.0, 1e4), RADII[:4], range(rounds)):
+            x = ball(self.rng, (6, 5), "normal", radius)
+            x = Ball(x.center * scale, None if x.radius is None else x.radius * scale)
+            x.center[0] = x.center[0, 0]
+            values = point(self.rng, x)
+            result = self.arithmetic.log_softmax(x, 1)
+            exact = [[partial(_log_softmax, row.tolist(), k) for k in range(5)] for row in values]
+            self.compare("log_softmax", result, exact)
+
+    def compositions(self, rounds: int = 30) -> None:
+        """Random programs: a few layers of everything, then one elementary function."""
+        for _ in range(rounds):
+            shape, depth = (4, 5), int(self.rng.integers(2, 7))
+            kind = str(self.rng.choice(["normal", "dyadic", "near_one", "f32", "bf16"]))
+            x = ball(self.rng, shape, kind, str(self.rng.choice(RADII[:4])))
+            value = point(self.rng, x)
+            for _ in range(depth):
+                x, value = self.step(x, value)
+            self.compare("composition", x, value)
+            name = str(self.rng.choice(["tanh", "sigmoid"]))
+            values = [[partial(_value, name, v) for v in row] for row in value]
+            self.compare(f"composition, {name}", self.arithmetic.function(name, x), values)
+
+    def step(self, x: Ball, value: Any) -> tuple[Ball, Any]:
+        """One random operation, on balls and on rationals."""
+        a, rng = self.arithmetic, self.rng
+        w = ball(rng, (5, 5), "normal", str(rng.choice(RADII[:4])))
+        b = ball(rng, x.shape, "f32", str(rng.choice(RADII[:4])))
+        v, c = point(rng, w), point(rng, b)
+        one = (a.full(x.shape, 1), EXACT.full(x.shape, 1))
+
+        def shifted(s: Any, y: Any) -> Any:
+            return s.sub(y, s.broadcast(s.reshape(s.amax(y, (1,)), (4, 1)), (4, 5)))
+
+        match int(rng.integers(0, 8)):
+            case 0 | 1:
+                return a.contract("bi,oi->bo", [x, w]), EXACT.contract("bi,oi->bo", [value, v])
+            case 2:
+                return a.relu(a.add(x, b)), EXACT.relu(EXACT.add(value, c))
+            case 3:
+                return a.maximum(x, b), EXACT.maximum(value, c)
+            case 4:
+                return a.mul(x, b), EXACT.mul(value, c)
+            case 5:
+                return shifted(a, x), shifted(EXACT, value)
+            case 6:
+                below, exact = a.add(a.function("abs", x), one[0]), EXACT.add(EXACT.function("abs", value), one[1])
+                return a.div(b, below), EXACT.div(c, exact)
+            case _:
+                mean, exact = a.mean(x, (1,)), EXACT.mean(value, (1,))
+                return a.sub(x, a.broadcast(a.reshape(mean, (4, 1)), (4, 5))), EXACT.sub(
+                    value, EXACT.broadcast(EXACT.reshape(exact, (4, 1)), (4, 5))
+                )
+
+
+def _value(name: str, x: Any) -> Any:
+    """The function of a rational at the current Arb precision."""
+    if name == "sigmoid":
+        return 1 / (1 + (-flint.arb(x)).exp())
+    return getattr(flint.arb(x), name)()
+
+
+def _log_softmax(row: list[Any], k: int) -> Any:
+    """One entry, shifted by the largest so that nothing overflows the precision."""
+    logits = [flint.arb(v - max(row)) for v in row]
+    return logits[k] - sum((v.exp() for v in logits), flint.arb(0)).log()
+
+
+def _arb_inside(value: Callable[[], Any], c: float, r: float) -> bool:
+    """Whether an Arb value lies in a ball; the precision grows from 256 bits until that is decided."""
+    for bits in (256, 1024, 8192, 65536):
+        with flint.ctx.workprec(bits):
+            distance, radius = abs(value() - flint.arb(c)), flint.arb(r)
+            if distance <= radius or distance > radius:
+                return bool(distance <= radius)
+    raise AssertionError(f"undecided: {c!r} ± {r!r}")
+
+
+# enclosure -------------------------------------------------------------------------------------------------------
+
+
+def test_every_operation_encloses_the_exact_value() -> None:
+    """At least 2·10⁵ entries of adversarial operands, none outside its ball."""
+    campaign = Campaign(BALLS, seed=1)
+    campaign.elementwise(rounds=4)
+    campaign.unary(rounds=3)
+    campaign.sums_of_products(rounds=8)
+    campaign.functions(rounds=2)
+    campaign.log_softmaxes(rounds=4)
+    campaign.compositions(rounds=150)
+    assert not campaign.escapes, campaign.escapes[:10]
+    assert campaign.checks >= 200_000, (campaign.checks, campaign.refused)
+
+
+def test_functions_from_arb_enclose() -> None:
+    """erf, sin and cos."""
+    campaign = Campaign(BALLS, seed=2)
+    campaign.functions(("erf", "sin", "cos"), size=16)
+    assert not campaign.escapes, campaign.escapes[:10]
+    assert campaign.checks > 1000
+
+
+FLOATS = st.floats(allow_nan=False, allow_infinity=False)
+REACHES = st.floats(min_value=0, allow_nan=False, allow_infinity=False)
+
+
+@settings(max_examples=300, deadline=None)
+@given(x=FLOATS, y=FLOATS, r=REACHES, s=REACHES, i=st.sampled_from([-1, 0, 1]), j=st.sampled_from([-1, 0, 1]))
+def test_field_operations_enclose(x: float, y: float, r: float, s: float, i: int, j: int) -> None:
+    """Hypothesis chooses the ball and the point."""
+    a, b = Ball(np.array([x]), np.array([r])), Ball(np.array([y]), np.array([s]))
+    p = np.array([rational(x) + i * rational(r)], dtype=object)
+    q = np.array([rational(y) + j * rational(s)], dtype=object)
+    campaign = Campaign(BALLS, 0)
+    for name in ("add", "sub", "mul", "div", "maximum"):
+        try:
+            result = getattr(BALLS, name)(a, b)
+        except EnclosureError:
+            continue
+        campaign.compare(name, result, getattr(EXACT, name)(p, q))
+    assert not campaign.escapes
+
+
+@settings(max_examples=300, deadline=None)
+@given(x=st.floats(-745, 709), r=st.floats(0, 3), name=st.sampled_from(["exp", "tanh", "sigmoid", "log", "sqrt"]))
+def test_functions_enclose(x: float, r: float, name: str) -> None:
+    """Hypothesis chooses the argument; both ends and the midpoint lie inside."""
+    campaign = Campaign(BALLS, 0)
+    x = abs(x) + r + 1e-300 if name in ("log", "sqrt") else x
+    try:
+        result = BALLS.function(name, Ball(np.array([x]), np.array([r])))
+    except EnclosureError:
+        return
+    for end in (-1, 0, 1):
+        campaign.compare(name, result, [partial(_value, name, rational(x) + end * rational(r))])
+    assert not campaign.escapes
+
+
+def test_large_products_enclose() -> None:
+    """Long sums, through the BLAS kernels that small matrices do not reach."""
+    rng = np.random.default_rng(3)
+    for terms in (127, 512, 2049):
+        x, w = ball(rng, (9, terms), "normal", "exact"), ball(rng, (17, terms), "f32", "last_place")
+        campaign = Campaign(BALLS, 4)
+        campaign.run("large", lambda a, v: a.contract("bi,oi->bo", v), x, w)
+        campaign.run("large sum", lambda a, v: a.sum(v[0], (1,)), x)
+        assert not campaign.escapes
+
+
+def test_mean_of_many_balls_is_tight() -> None:
+    """The enclosure of a mean is a few units in the last place wider than the balls themselves."""
+    rng = np.random.default_rng(5)
+    parts = [Ball(rng.standard_normal(n), r) for n, r in ((1000, None), (777, np.full(777, 1e-13)))]
+    low, high = BALLS.enclosing_mean(parts)
+    exact = sum(Fraction(c) for part in parts for c in part.center.tolist()) / 1777
+    reach = 777 * Fraction(1e-13) / 1777
+    assert Fraction(low) <= exact - reach and exact + reach <= Fraction(high)
+    assert Fraction(high) - Fraction(low) <= 2 * reach + 8 * Fraction(math.ulp(high))
+    with pytest.raises(EnclosureError, match="no values"):
+        BALLS.enclosing_mean([])
+    with pytest.raises(EnclosureError, match="overflow"):
+        BALLS.enclosing_mean([Ball(np.full(4, 1.7e308))])
+
+
+# tightness: a vacuous bound fails ----------------------------------------------------------------------------------
+
+
+def test_radii_are_within_a_factor_of_the_bound() -> None:
+    """Field operations: at most 1.1 times the first-order bound, worked out independently here."""
+    rng = np.random.default_rng(6)
+    x, y = ball(rng, (200,), "normal", "small"), ball(rng, (200,), "normal", "small")
+    cx, cy, rx, ry = np.abs(x.center), np.abs(y.center), np.asarray(x.radius), np.asarray(y.radius)
+
+    def within(result: Ball, expected: Any) -> bool:
+        return bool(np.all(np.asarray(result.radius) <= 1.1 * expected))
+
+    assert within(BALLS.add(x, y), rx + ry + U * np.abs(x.center + y.center))
+    assert within(BALLS.mul(x, y), cx * ry + rx * cy + U * cx * cy)
+    assert within(BALLS.div(x, y), rx / cy + cx / cy**2 * ry + U * cx / cy)
+    assert within(BALLS.sum(x, (0,)), rx.sum() + 200 * U * cx.sum())
+    w = ball(rng, (30, 200), "normal", "small")
+    reach = np.abs(w.center) @ rx + np.asarray(w.radius) @ (cx + rx) + 200 * U * (np.abs(w.center) @ cx)
+    assert within(BALLS.contract("oi,i->o", [w, x]), reach)
+    exact = Ball(w.center)
+    assert within(BALLS.contract("oi,i->o", [exact, Ball(x.center)]), 200 * U * (np.abs(w.center) @ cx))
+    assert within(BALLS.contract("oi,i->o", [exact, x]), np.abs(w.center) @ (rx + 200 * U * cx))
+
+
+@pytest.mark.parametrize(("name", "slack"), [("exp", 9), ("log", 20), ("tanh", 21), ("sigmoid", 13), ("sqrt", 2)])
+def test_functions_are_tight(name: str, slack: float) -> None:
+    """Radii are at most 1.5 times the true spread over the ball plus the function's own error."""
+    rng = np.random.default_rng(7)
+    for relative in (0.0, 1e-15, 1e-9, 1e-3):
+        center = rng.uniform(0.01, 8.0, 300) * (1 if name in ("log", "sqrt") else rng.choice([-1, 1], 300))
+        x = Ball(center, np.abs(center) * relative)
+        result = BALLS.function(name, x)
+        for c, r, value, radius in zip(
+            center.tolist(), np.asarray(x.radius).tolist(), result.center.tolist(), np.asarray(result.radius).tolist(), strict=True
+        ):
+            with flint.ctx.workprec(256):
+                at = [_value(name, rational(c) + k * rational(r)) for k in (-1, 0, 1)]
+                spread = float(abs(at[2] - at[1]).max(abs(at[1] - at[0])))
+            own = slack * U * (abs(value) if name in ("exp", "sigmoid", "sqrt") else 1.0 + abs(value))
+            assert radius <= 1.5 * spread + own * 1.01, (name, c, r, radius, spread)
+
+
+def test_exp_constants_are_proved() -> None:
+    """The recursion of the docstring of ``exp_point``, in rationals, stays below the claimed error."""
+    with flint.ctx.workprec(256):
+        high, low = flint.arb(elementary.LN2_HIGH), flint.arb(elementary.LN2_LOW)
+        assert abs(high + low - flint.arb.const_log2()) <= flint.arb(2) ** -86
+    assert (Fraction(elementary.LN2_HIGH) * 2**32).denominator == 1
+    reach, u = Fraction(35, 100), Fraction(1, 2**53)
+    size = [sum(reach**i / math.factorial(i + j) for i in range(30)) for j in range(16)]
+    error = u / math.factorial(13)
+    for j in reversed(range(13)):
+        coefficient = u / math.factorial(j) if j > 2 else 0
+        # product, then sum: each rounds once, on values that are already perturbed by `error`
+        product = reach * (size[j + 1] + error) * (1 + u)
+        error = reach * error + u * reach * (size[j + 1] + error) + u * (product + Fraction(1, math.factorial(j))) + coefficient
+        assert Fraction(elementary._TAYLOR[j]) - Fraction(1, math.factorial(j)) <= u / math.factorial(j)
+    least = Fraction(704, 1000)  # below e^−0.35
+    truncation = reach**14 / math.factorial(14) / (1 - reach / 15)
+    total = (error + truncation) / least + Fraction(37, 100) * u
+    assert total <= 5 * u and total * (1 + 10 * u) < Fraction(elementary.EXP_ERROR)
+
+
+def test_growth_and_inflation_are_upper_bounds() -> None:
+    """Against exact fractions."""
+    for n in (0, 1, 2, 3, 100, 784, 12345, 2**20, 2**26 + 1, 2**40):
+        assert Fraction(rounding.growth(n)) >= Fraction(n, 2**53 - n)
+        assert rounding.growth(n) <= (n + 1) * U * (1 + 2 * n * U)
+        factor = Fraction(rounding.inflation(n))
+        assert (1 - Fraction(n + 7, 2**53)) * factor >= 1 and factor == 1 + Fraction(2 * n + 16, 2**53)
+    with pytest.raises(EnclosureError):
+        rounding.growth(2**41)
+    with pytest.raises(EnclosureError):
+        rounding.inflation(2**41)
+
+
+# planted faults ----------------------------------------------------------------------------------------------------
+
+
+class NoGrowth(BallArithmetic):
+    """Drops the γ term."""
+
+    growth = staticmethod(lambda terms: 0.0)
+
+
+class HalfGrowth(BallArithmetic):
+    """Counts half a rounding for each product."""
+
+    growth = staticmethod(lambda terms: rounding.growth(terms) / 2 if terms == 1 else 0.0)
+
+
+class NoUnit(BallArithmetic):
+    """Drops the rounding of sums."""
+
+    unit = 0.0
+
+
+class NoInflation(BallArithmetic):
+    """Forgets that radii round too."""
+
+    inflation = staticmethod(lambda roundings: 1.0)
+
+
+class NoWeightRadius(BallArithmetic):
+    """Takes the second operand of products for exact."""
+
+    def _multiply(self, x: Ball, y: Ball, product: Any, terms: int) -> Ball:
+        return super()._multiply(x, Ball(y.center), product, terms)
+
+
+class NoCrossTerm(BallArithmetic):
+    """Forgets r_x·r_y."""
+
+    def _multiply(self, x: Ball, y: Ball, product: Any, terms: int) -> Ball:
+        result = super()._multiply(x, y, product, terms)
+        if x.radius is None or y.radius is None:
+            return result
+        return Ball(result.center, np.asarray(result.radius) - product(x.radius, y.radius))
+
+
+class CoarseRelu(BallArithmetic):
+    """Clips the radius wherever the midpoint is negative."""
+
+    def relu(self, x: Ball) -> Ball:
+        return Ball(np.maximum(x.center, 0), None if x.radius is None else x.radius * (x.center >= 0))
+
+
+class CoarseMaximum(BallArithmetic):
+    """Keeps the radius of the larger midpoint only."""
+
+    def amax(self, x: Ball, axes: Any) -> Ball:
+        result = super().amax(x, axes)
+        if x.radius is None:
+            return result
+        top = x.center >= np.max(x.center, axis=tuple(axes), keepdims=True)
+        return Ball(result.center, np.max(np.where(top, x.radius, 0.0), axis=tuple(axes)))
+
+
+class CoarseQuotient(BallArithmetic):
+    """Divides by the divisor's midpoint instead of its lower end."""
+
+    def div(self, x: Ball, y: Ball) -> Ball:
+        return super().div(x, Ball(y.center))
+
+
+@contextmanager
+def constant(name: str, value: float) -> Iterator[None]:
+    """One constant of the proofs, replaced."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (elementary, balls_module):
+            if hasattr(module, name):
+                patch.setattr(module, name, value)
+        yield
+
+
+FAULTS: list[tuple[type[BallArithmetic], Callable[[Campaign], None]]] = [
+    (NoGrowth, Campaign.sums_of_products),
+    (HalfGrowth, Campaign.elementwise),
+    (NoUnit, Campaign.elementwise),
+    (NoInflation, Campaign.elementwise),
+    (NoWeightRadius, Campaign.sums_of_products),
+    (NoCrossTerm, Campaign.sums_of_products),
+    (CoarseRelu, Campaign.unary),
+    (CoarseMaximum, Campaign.unary),
+    (CoarseQuotient, Campaign.elementwise),
+]
+
+
+@pytest.mark.parametrize(("fault", "part"), FAULTS, ids=[fault.__name__ for fault, _ in FAULTS])
+def test_planted_faults_are_caught(fault: type[BallArithmetic], part: Callable[[Campaign], None]) -> None:
+    """Each wrong bound lets an exact value escape."""
+    campaign = Campaign(fault(), seed=8)
+    part(campaign)
+    assert campaign.escapes
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "function"),
+    [
+        ("EXP_ERROR", U / 2, "exp"),
+        ("EXP_ERROR", 0.0, "exp"),
+        ("TANH_ERROR", U / 2, "tanh"),
+        ("SIGMOID_ERROR", U / 2, "sigmoid"),
+        ("U", U / 2, "sqrt"),
+        ("LN2_LOW", elementary.LN2_LOW * (1 + 2.0**-20), "exp"),
+        ("LN2_HIGH", math.log(2.0), "log"),
+        ("TINY", 0.0, "exp"),
+    ],
+)
+def test_wrong_constants_of_functions_are_caught(name: str, value: float, function: str) -> None:
+    """Each wrong constant lets a value escape."""
+    campaign = Campaign(BALLS, seed=9)
+    with constant(name, value):
+        campaign.functions((function,))
+    assert campaign.escapes
+
+
+def test_a_missing_underflow_term_is_caught() -> None:
+    """Products of subnormals, and a vanishing γ|c| that meets a huge weight."""
+    x = Ball(np.array([[2.0**-1060 * 1.2345]]))
+    w = Ball(np.array([[2.0**1000 * 1.000001]]))
+    small = Ball(np.full((1,), 2.0**-600 * 1.1)), Ball(np.full((1,), 2.0**-470 * 1.3))
+    for tiny, escapes in ((rounding.TINY, False), (0.0, True)):
+        campaign = Campaign(BALLS, seed=10)
+        with constant("TINY", tiny):
+            campaign.run("mul", lambda a, v: a.mul(*v), *small)
+            campaign.run("contract", lambda a, v: a.contract("bi,oi->bo", v), Ball(x.center, np.zeros((1, 1))), w)
+            campaign.elementwise()
+        assert bool(campaign.escapes) is escapes
+
+
+# refusals ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+def test_lift_refuses_what_is_not_finite(value: float) -> None:
+    """Infinite and NaN entries."""
+    with pytest.raises(EnclosureError, match="overflow"):
+        BALLS.lift(torch.tensor([1.0, value]))
+    with pytest.raises(EnclosureError):
+        BALLS.full((2,), value)
+
+
+def test_overflow_is_refused_everywhere() -> None:
+    """No infinite radius or midpoint ever leaves an operation."""
+    top = Ball(np.full((2, 2), 1.7e308))
+    half = Ball(np.full((2, 2), 1e308), np.full((2, 2), 1.7e308))
+    refusals: list[Callable[[], object]] = [
+        lambda: BALLS.add(top, top),
+        lambda: BALLS.sub(half, half),
+        lambda: BALLS.mul(top, top),
+        lambda: BALLS.contract("ai,bi->ab", [top, top]),
+        lambda: BALLS.sum(top, (0,)),
+        lambda: BALLS.function("exp", top),
+        lambda: BALLS.function("exp", Ball(np.array([700.0]), np.array([20.0]))),
+        lambda: BALLS.bounds(half),
+        lambda: BALLS.div(top, Ball(np.full((2, 2), 1e-300))),
+        lambda: BALLS.div(top, Ball(np.full((2, 2), 1.0), np.full((2, 2), 1.0))),
+        lambda: BALLS.function("log", Ball(np.array([1.0]), np.array([1.0]))),
+        lambda: BALLS.function("log", Ball(np.array([0.0]))),
+        lambda: BALLS.function("sqrt", Ball(np.array([1.0]), np.array([1.5]))),
+        lambda: BALLS.function("gamma", top),
+        lambda: BALLS.call("aten.roll.default", [top]),
+        lambda: BALLS.lift(torch.tensor([1j])),
+        lambda: BALLS.ball(np.ones(2), -np.ones(2)),
+        lambda: BALLS.pad(top, [(0, 1), (0, 0)], math.inf),
+    ]
+    for refusal in refusals:
+        with pytest.raises(EnclosureError):
+            refusal()
+
+
+def test_padding_with_minus_infinity_only_reaches_maxima() -> None:
+    """Max-pooling pads with −∞; everything that would compute with it refuses."""
+    x = BALLS.pad(Ball(np.array([[1.0, -2.0]]), np.array([[0.1, 0.2]])), [(0, 0), (1, 0)], -math.inf)
+    assert BALLS.amax(x, (1,)).center.tolist() == [1.0]
+    one = BALLS.full((1, 3), 1)
+    assert BALLS.maximum(x, one).center.tolist() == [[1.0, 1.0, 1.0]]
+    padding = BALLS.slice(x, 1, 0, 1)
+    refusals: list[Callable[[], object]] = [
+        *(lambda name=name: getattr(BALLS, name)(x, one) for name in ("add", "sub", "mul", "div")),
+        lambda: BALLS.div(one, x),
+        *(lambda name=name: BALLS.function(name, x) for name in ("exp", "tanh", "sigmoid", "abs", "floor")),
+        lambda: BALLS.amax(padding, (0, 1)),
+        lambda: BALLS.log_softmax(x, 1),
+        lambda: BALLS.sum(x, (1,)),
+        lambda: BALLS.bounds(x),
+        lambda: BALLS.enclosing_mean(x),
+    ]
+    for refusal in refusals:
+        with pytest.raises(EnclosureError):
+            refusal()
+
+
+def test_flushed_subnormals_are_refused() -> None:
+    """``torch.set_flush_denormal`` sets the process's flags."""
+    if not torch.set_flush_denormal(True):
+        pytest.skip("this processor cannot flush subnormals")
+    try:
+        with pytest.raises(EnclosureError, match="subnormal"):
+            BallArithmetic()
+    finally:
+        torch.set_flush_denormal(False)
+    BallArithmetic()
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64" or platform.system() != "Linux", reason="fesetround constants")
+@pytest.mark.parametrize("mode", [0x400, 0x800, 0xC00])
+def test_directed_rounding_is_refused(mode: int) -> None:
+    """Downward, upward and toward zero."""
+    library = ctypes.CDLL(ctypes.util.find_library("m"))
+    assert library.fesetround(mode) == 0
+    try:
+        with pytest.raises(EnclosureError, match="nearest"):
+            BallArithmetic()
+    finally:
+        library.fesetround(0)
+
+
+# numbers and structure ---------------------------------------------------------------------------------------------
+
+
+def test_lift_is_exact_for_every_dtype() -> None:
+    """Floats of up to 64 bits and small integers; large integers become balls that contain them."""
+    for dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
+        x = torch.tensor([1.1, -3e-5, 6e-8, 0.0], dtype=dtype)
+        lifted = BALLS.lift(x)
+        assert lifted.radius is None
+        assert [Fraction(v) for v in lifted.center.tolist()] == [Fraction(v) for v in x.tolist()]
+    for dtype in (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64):
+        assert BALLS.lift(torch.tensor([0, 1], dtype=dtype)).center.tolist() == [0.0, 1.0]
+    values = [2**53 + 1, -(2**53) - 1, 2**63 - 1, -(2**63), 7]
+    lifted = BALLS.lift(torch.tensor(values))
+    assert lifted.radius is not None
+    for c, r, value in zip(lifted.center.tolist(), lifted.radius.tolist(), values, strict=True):
+        assert abs(Fraction(c) - value) <= Fraction(r)
+    with pytest.raises(DataError):
+        BALLS.integers(lifted)
+    assert BALLS.integers(BALLS.lift(torch.tensor([3, -4]))).tolist() == [3, -4]
+    with pytest.raises(DataError):
+        BALLS.integers(Ball(np.array([0.5])))
+
+
+def test_lift_does_not_share_memory() -> None:
+    """Changing the model afterwards does not change the balls."""
+    x = torch.ones(3, dtype=torch.float64)
+    lifted = BALLS.lift(x)
+    x.zero_()
+    assert lifted.center.tolist() == [1.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("value", [0, 1, -0.5, Fraction(1, 3), Fraction(-7, 10**40), 2**60 + 1, Fraction(1, 2**1080)])
+def test_full_encloses_its_value(value: Fraction | float | int) -> None:
+    """Exact where a float can hold it."""
+    x = BALLS.full((2, 2), value)
+    radius = Fraction(0) if x.radius is None else Fraction(float(x.radius[0, 0]))
+    assert abs(Fraction(float(x.center[0, 0])) - Fraction(value)) <= radius
+    assert (x.radius is None) == (Fraction(float(value)) == Fraction(value))
+
+
+def test_bounds_are_outward() -> None:
+    """Ends contain the exact ends."""
+    rng = np.random.default_rng(11)
+    for kind, radius in itertools.product(KINDS, RADII):
+        x = ball(rng, (50,), kind, radius)
+        lower, upper = BALLS.bounds(x)
+        reach = np.zeros(50) if x.radius is None else x.radius
+        for low, high, c, r in zip(lower.tolist(), upper.tolist(), x.center.tolist(), reach.tolist(), strict=True):
+            assert Fraction(low) <= Fraction(c) - Fraction(r) and Fraction(c) + Fraction(r) <= Fraction(high)
+
+
+def test_exact_operands_stay_exact_where_nothing_rounds() -> None:
+    """Structure, order and signs keep the flag."""
+    x = BALLS.lift(torch.randn(3, 4))
+    kept = [
+        BALLS.reshape(x, (4, 3)),
+        BALLS.neg(x),
+        BALLS.relu(x),
+        BALLS.amax(x, (0,)),
+        BALLS.maximum(x, BALLS.neg(x)),
+        BALLS.function("abs", x),
+        BALLS.function("floor", x),
+        BALLS.concat([x, x], 1),
+        BALLS.pad(x, [(1, 1), (0, 0)]),
+        BALLS.sum(BALLS.reshape(x, (3, 1, 4)), (1,)),
+        BALLS.take(x, torch.tensor([[0, 2]]), 0),
+    ]
+    assert all(y.radius is None for y in kept)
+    mixed = BALLS.concat([x, BALLS.add(x, x)], 0)
+    assert mixed.radius is not None and mixed.radius[:3].tolist() == np.zeros((3, 4)).tolist()
+
+
+def test_repr_is_short() -> None:
+    """Shape and largest radius."""
+    assert repr(Ball(np.zeros((2, 3)), np.full((2, 3), 1e-3))) == "Ball(shape=(2, 3), largest radius 1.0e-03)"
+
+
+SHAPES = st.lists(st.integers(1, 4), min_size=1, max_size=4).map(tuple)
+
+
+@settings(max_examples=80, deadline=None)
+@given(shape=SHAPES, data=st.data())
+def test_structure_agrees_with_torch(shape: tuple[int, ...], data: st.DataObject) -> None:
+    """Structural operations of all three arithmetics move the same entries to the same places."""
+    rank = len(shape)
+    tensor = torch.arange(1, math.prod(shape) + 1, dtype=torch.float64).reshape(shape)
+    axis = data.draw(st.integers(0, rank - 1))
+    size = shape[axis]
+    permutation = data.draw(st.permutations(range(rank)))
+    start = data.draw(st.integers(0, size - 1))
+    stop, step = data.draw(st.integers(start + 1, size)), data.draw(st.integers(1, 3))
+    widths = data.draw(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=rank, max_size=rank))
+    indices = torch.tensor(data.draw(st.lists(st.lists(st.integers(0, size - 1), min_size=2, max_size=2), min_size=1, max_size=3)))
+    kernel = [data.draw(st.integers(1, n)) for n in shape[-min(rank, 2) :]]
+    gaps = [data.draw(st.integers(1, max(1, (n - 1) // max(1, k - 1)))) for n, k in zip(shape[-len(kernel) :], kernel, strict=True)]
+    steps = [data.draw(st.integers(1, 3)) for _ in kernel]
+    programs: list[Callable[[Any, Any], Any]] = [
+        lambda a, x: a.reshape(x, (math.prod(shape), 1)),
+        lambda a, x: a.transpose(x, permutation),
+        lambda a, x: a.broadcast(x, (3, *shape)),
+        lambda a, x: a.concat([x, a.neg(x)], axis),
+        lambda a, x: a.slice(x, axis, start, stop, step),
+        lambda a, x: a.pad(x, widths, -2.5),
+        lambda a, x: a.amax(a.pad(x, widths, -math.inf), tuple(range(rank))),
+        lambda a, x: a.take(x, indices, axis),
+        lambda a, x: a.windows(x, kernel, stride=steps, dilation=gaps),
+        lambda a, x: a.amax(x, (axis,)),
+        lambda a, x: a.sum(x, tuple(range(rank))),
+        lambda a, x: a.sum(x, ()),
+        lambda a, x: a.amax(x, ()),
+        lambda a, x: a.relu(x),
+    ]
+    plain = TorchArithmetic()
+    for program in programs:
+        expected = program(plain, tensor)
+        for found in (program(BALLS, BALLS.lift(tensor)).center, program(EXACT, EXACT.lift(tensor))):
+            assert tuple(found.shape) == tuple(expected.shape)
+            assert np.array_equal(np.asarray(found).astype(float), expected.numpy())
+    assert torch.equal(plain.integers(tensor), BALLS.integers(BALLS.lift(tensor)))
+    assert torch.equal(plain.integers(tensor), EXACT.integers(EXACT.lift(tensor)))
+
+
+@pytest.mark.parametrize("space", [1, 2, 3])
+@pytest.mark.parametrize(("groups", "stride", "padding", "dilation"), [(1, 1, 0, 1), (2, 2, 1, 1), (4, 1, 2, 2), (2, 3, 2, 1)])
+def test_convolutions_agree_with_torch(space: int, groups: int, stride: int, padding: int, dilation: int) -> None:
+    """Strides, padding, dilation, groups and depthwise kernels in one to three dimensions."""
+    generator = torch.Generator().manual_seed(12)
+    x = torch.randn(3, 4, *((7, 6, 5)[:space]), generator=generator, dtype=torch.float64)
+    w = torch.randn(8, 4 // groups, *((3, 2, 2)[:space]), generator=generator, dtype=torch.float64)
+    chosen: dict[str, Any] = {
+        "stride": (stride,) * space,
+        "padding": (padding,) * space,
+        "dilation": (dilation,) * space,
+        "groups": groups,
+    }
+    expected = TorchArithmetic().convolve(x, w, **chosen)
+    found = BALLS.convolve(BALLS.lift(x), BALLS.lift(w), **chosen)
+    assert found.shape == tuple(expected.shape)
+    assert np.allclose(found.center, expected.numpy(), rtol=0, atol=1e-13)
+    campaign = Campaign(BALLS, 0)
+    campaign.compare("convolve", found, EXACT.convolve(EXACT.lift(x), EXACT.lift(w), **chosen))
+    assert not campaign.escapes
+
+
+@pytest.mark.parametrize("spec", ["ab,cb->ac", "ab,cd", "a.b->ab", "ab->aa", "ab->c", "ab,a->1"])
+def test_unreadable_specifications_are_refused(spec: str) -> None:
+    """No explicit output, ellipses, labels from nowhere, sizes that differ."""
+    x, y = BALLS.full((2, 3), 1), BALLS.full((4, 5), 1)
+    with pytest.raises(ValueError, match=r"specification|label"):
+        BALLS.contract(spec, [x, y][: spec.split("->")[0].count(",") + 1])
