@@ -29,7 +29,19 @@ from orbitope.errors import DataError, EnclosureError
 U = 2.0**-53
 EXACT = ExactArithmetic()
 BALLS = BallArithmetic()
-KINDS = ("normal", "dyadic", "near_one", "power", "subnormal", "tiny", "huge", "range", "special", "bf16", "f32")
+KINDS = (
+    "normal",
+    "dyadic",
+    "near_one",
+    "power",
+    "subnormal",
+    "tiny",
+    "huge",
+    "range",
+    "special",
+    "bf16",
+    "f32",
+)
 RADII = ("exact", "zero", "last_place", "small", "comparable", "dominant")
 FUNCTIONS = ("exp", "log", "tanh", "sigmoid", "sqrt")
 
@@ -52,7 +64,9 @@ def floats(rng: np.random.Generator, shape: tuple[int, ...], kind: str) -> Any:
             return normal
         case "dyadic":
             return rng.integers(-64, 65, shape) / 8.0
-        case "near_one":  # products and sums close above powers of two, where half a unit in the last place is u
+        case (
+            "near_one"
+        ):  # products and sums close above powers of two, where half a unit in the last place is u
             return sign * (1.0 + rng.integers(0, 64, shape) * 2.0**-27)
         case "power":
             return sign * np.nextafter(2.0 ** rng.integers(-30, 30, shape), rng.choice([0.0, np.inf], shape))
@@ -72,7 +86,9 @@ def floats(rng: np.random.Generator, shape: tuple[int, ...], kind: str) -> Any:
             return normal.astype(np.float32).astype(np.float64)
 
 
-def ball(rng: np.random.Generator, shape: tuple[int, ...], kind: str | None = None, radius: str | None = None) -> Ball:
+def ball(
+    rng: np.random.Generator, shape: tuple[int, ...], kind: str | None = None, radius: str | None = None
+) -> Ball:
     """Balls with adversarial midpoints and radii."""
     center = floats(rng, shape, kind or str(rng.choice(KINDS)))
     match radius or str(rng.choice(RADII)):
@@ -115,7 +131,9 @@ class Campaign:
         values = np.asarray(values, dtype=object)
         assert result.center.shape == values.shape, what
         radius = np.zeros(result.shape) if result.radius is None else result.radius
-        for c, r, value in zip(result.center.ravel().tolist(), radius.ravel().tolist(), values.ravel(), strict=True):
+        for c, r, value in zip(
+            result.center.ravel().tolist(), radius.ravel().tolist(), values.ravel(), strict=True
+        ):
             self.checks += 1
             if not (_arb_inside(value, c, r) if callable(value) else abs(value - rational(c)) <= rational(r)):
                 self.escapes.append(f"{what}: {c!r} ± {r!r}")
@@ -138,7 +156,11 @@ class Campaign:
                 noise = self.rng.choice([1.0, 1.0 + 2.0**-40, 1.0 - 2.0**-52], size)
                 y = Ball(x.center * -noise, y.radius)
             if self.rng.random() < 0.3:  # close together, so that balls overlap
-                y = Ball(x.center + self.rng.choice([0.0, 1.0, -1.0], size) * (0 if x.radius is None else x.radius), y.radius)
+                y = Ball(
+                    x.center
+                    + self.rng.choice([0.0, 1.0, -1.0], size) * (0 if x.radius is None else x.radius),
+                    y.radius,
+                )
             self.run("add", lambda a, v: a.add(*v), x, y)
             self.run("sub", lambda a, v: a.sub(*v), x, y)
             self.run("mul", lambda a, v: a.mul(*v), x, y)
@@ -173,22 +195,36 @@ class Campaign:
             ("ai,ib,bc->ac", [(4, 3), (3, 5), (5, 4)]),
             ("bii->b", [(9, 4, 4)]),
         ]
-        for (spec, shapes), kind, other, _ in itertools.product(specs, KINDS, ("normal", None), range(rounds)):
+        for (spec, shapes), kind, other, _ in itertools.product(
+            specs, KINDS, ("normal", None), range(rounds)
+        ):
             operands = [ball(self.rng, s, kind if k == 0 else other) for k, s in enumerate(shapes)]
             self.run(spec, lambda a, v, spec=spec: a.contract(spec, v), *operands)
         for kind, groups, _ in itertools.product(KINDS, (1, 2), range(rounds)):
             x, w = ball(self.rng, (2, 4, 5, 6), kind), ball(self.rng, (4, 4 // groups, 2, 3), "normal")
-            chosen: dict[str, Any] = {"stride": (1, 2), "padding": (1, 0), "dilation": (2, 1), "groups": groups}
+            chosen: dict[str, Any] = {
+                "stride": (1, 2),
+                "padding": (1, 0),
+                "dilation": (2, 1),
+                "groups": groups,
+            }
             self.run("convolve", lambda a, v, s=chosen: a.convolve(*v, **s), x, w)
 
     def functions(self, names: tuple[str, ...] = FUNCTIONS, rounds: int = 1, size: int = 40) -> None:
         """Elementary functions against Arb."""
-        for name, kind, radius, k in itertools.product(names, (*KINDS, "spread", "edge"), RADII, range(rounds)):
+        for name, kind, radius, k in itertools.product(
+            names, (*KINDS, "spread", "edge"), RADII, range(rounds)
+        ):
             if kind == "spread":
                 x = Ball(self.rng.uniform(-30, 30, size) * 10.0 ** self.rng.integers(-3, 2, size))
-                x = Ball(x.center, None if radius == "exact" else np.abs(x.center) * 10.0 ** self.rng.uniform(-17, 0, size))
+                x = Ball(
+                    x.center,
+                    None if radius == "exact" else np.abs(x.center) * 10.0 ** self.rng.uniform(-17, 0, size),
+                )
             elif kind == "edge":  # arguments where the reduction changes its integer, and both saturations
-                base = (self.rng.integers(-1022, 1023, size) + self.rng.choice([0.0, 0.5], size)) * math.log(2.0)
+                base = (self.rng.integers(-1022, 1023, size) + self.rng.choice([0.0, 0.5], size)) * math.log(
+                    2.0
+                )
                 x = Ball(np.clip(base + self.rng.choice([0.0, 1e-13, -1e-13], size), -800, 708.9))
             else:
                 x = ball(self.rng, (size,), kind, radius)
@@ -197,7 +233,9 @@ class Campaign:
                 center = np.maximum(np.abs(x.center), np.nextafter(floor * 1.25, np.inf))
                 x = Ball(center, x.radius)
             if name == "exp":
-                x = Ball(np.clip(x.center, -1e4, 700.0), None if x.radius is None else np.clip(x.radius, 0.0, 8.0))
+                x = Ball(
+                    np.clip(x.center, -1e4, 700.0), None if x.radius is None else np.clip(x.radius, 0.0, 8.0)
+                )
             self.transcendental(name, x, k)
 
     def transcendental(self, name: str, x: Ball, k: int = 0) -> None:
@@ -257,7 +295,10 @@ class Campaign:
             case 5:
                 return shifted(a, x), shifted(EXACT, value)
             case 6:
-                below, exact = a.add(a.function("abs", x), one[0]), EXACT.add(EXACT.function("abs", value), one[1])
+                below, exact = (
+                    a.add(a.function("abs", x), one[0]),
+                    EXACT.add(EXACT.function("abs", value), one[1]),
+                )
                 return a.div(b, below), EXACT.div(c, exact)
             case _:
                 mean, exact = a.mean(x, (1,)), EXACT.mean(value, (1,))
@@ -335,7 +376,9 @@ def test_field_operations_enclose(x: float, y: float, r: float, s: float, i: int
 
 
 @settings(max_examples=300, deadline=None)
-@given(x=st.floats(-745, 709), r=st.floats(0, 3), name=st.sampled_from(["exp", "tanh", "sigmoid", "log", "sqrt"]))
+@given(
+    x=st.floats(-745, 709), r=st.floats(0, 3), name=st.sampled_from(["exp", "tanh", "sigmoid", "log", "sqrt"])
+)
 def test_functions_enclose(x: float, r: float, name: str) -> None:
     """Hypothesis chooses the argument; both ends and the midpoint lie inside."""
     campaign = Campaign(BALLS, 0)
@@ -399,7 +442,9 @@ def test_radii_are_within_a_factor_of_the_bound() -> None:
     assert within(BALLS.contract("oi,i->o", [exact, x]), np.abs(w.center) @ (rx + 200 * U * cx))
 
 
-@pytest.mark.parametrize(("name", "slack"), [("exp", 9), ("log", 20), ("tanh", 21), ("sigmoid", 13), ("sqrt", 2)])
+@pytest.mark.parametrize(
+    ("name", "slack"), [("exp", 9), ("log", 20), ("tanh", 21), ("sigmoid", 13), ("sqrt", 2)]
+)
 def test_functions_are_tight(name: str, slack: float) -> None:
     """Radii are at most 1.5 times the true spread over the ball plus the function's own error."""
     rng = np.random.default_rng(7)
@@ -408,7 +453,11 @@ def test_functions_are_tight(name: str, slack: float) -> None:
         x = Ball(center, np.abs(center) * relative)
         result = BALLS.function(name, x)
         for c, r, value, radius in zip(
-            center.tolist(), np.asarray(x.radius).tolist(), result.center.tolist(), np.asarray(result.radius).tolist(), strict=True
+            center.tolist(),
+            np.asarray(x.radius).tolist(),
+            result.center.tolist(),
+            np.asarray(result.radius).tolist(),
+            strict=True,
         ):
             with flint.ctx.workprec(256):
                 at = [_value(name, rational(c) + k * rational(r)) for k in (-1, 0, 1)]
@@ -430,7 +479,12 @@ def test_exp_constants_are_proved() -> None:
         coefficient = u / math.factorial(j) if j > 2 else 0
         # product, then sum: each rounds once, on values that are already perturbed by `error`
         product = reach * (size[j + 1] + error) * (1 + u)
-        error = reach * error + u * reach * (size[j + 1] + error) + u * (product + Fraction(1, math.factorial(j))) + coefficient
+        error = (
+            reach * error
+            + u * reach * (size[j + 1] + error)
+            + u * (product + Fraction(1, math.factorial(j)))
+            + coefficient
+        )
         assert Fraction(elementary._TAYLOR[j]) - Fraction(1, math.factorial(j)) <= u / math.factorial(j)
     least = Fraction(704, 1000)  # below e^−0.35
     truncation = reach**14 / math.factorial(14) / (1 - reach / 15)
@@ -581,7 +635,9 @@ def test_a_missing_underflow_term_is_caught() -> None:
         campaign = Campaign(BALLS, seed=10)
         with constant("TINY", tiny):
             campaign.run("mul", lambda a, v: a.mul(*v), *small)
-            campaign.run("contract", lambda a, v: a.contract("bi,oi->bo", v), Ball(x.center, np.zeros((1, 1))), w)
+            campaign.run(
+                "contract", lambda a, v: a.contract("bi,oi->bo", v), Ball(x.center, np.zeros((1, 1))), w
+            )
             campaign.elementwise()
         assert bool(campaign.escapes) is escapes
 
@@ -661,7 +717,9 @@ def test_flushed_subnormals_are_refused() -> None:
     BallArithmetic()
 
 
-@pytest.mark.skipif(platform.machine() != "x86_64" or platform.system() != "Linux", reason="fesetround constants")
+@pytest.mark.skipif(
+    platform.machine() != "x86_64" or platform.system() != "Linux", reason="fesetround constants"
+)
 @pytest.mark.parametrize("mode", [0x400, 0x800, 0xC00])
 def test_directed_rounding_is_refused(mode: int) -> None:
     """Downward, upward and toward zero."""
@@ -706,7 +764,9 @@ def test_lift_does_not_share_memory() -> None:
     assert lifted.center.tolist() == [1.0, 1.0, 1.0]
 
 
-@pytest.mark.parametrize("value", [0, 1, -0.5, Fraction(1, 3), Fraction(-7, 10**40), 2**60 + 1, Fraction(1, 2**1080)])
+@pytest.mark.parametrize(
+    "value", [0, 1, -0.5, Fraction(1, 3), Fraction(-7, 10**40), 2**60 + 1, Fraction(1, 2**1080)]
+)
 def test_full_encloses_its_value(value: Fraction | float | int) -> None:
     """Exact where a float can hold it."""
     x = BALLS.full((2, 2), value)
@@ -722,7 +782,9 @@ def test_bounds_are_outward() -> None:
         x = ball(rng, (50,), kind, radius)
         lower, upper = BALLS.bounds(x)
         reach = np.zeros(50) if x.radius is None else x.radius
-        for low, high, c, r in zip(lower.tolist(), upper.tolist(), x.center.tolist(), reach.tolist(), strict=True):
+        for low, high, c, r in zip(
+            lower.tolist(), upper.tolist(), x.center.tolist(), reach.tolist(), strict=True
+        ):
             assert Fraction(low) <= Fraction(c) - Fraction(r) and Fraction(c) + Fraction(r) <= Fraction(high)
 
 
@@ -766,10 +828,19 @@ def test_structure_agrees_with_torch(shape: tuple[int, ...], data: st.DataObject
     permutation = data.draw(st.permutations(range(rank)))
     start = data.draw(st.integers(0, size - 1))
     stop, step = data.draw(st.integers(start + 1, size)), data.draw(st.integers(1, 3))
-    widths = data.draw(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=rank, max_size=rank))
-    indices = torch.tensor(data.draw(st.lists(st.lists(st.integers(0, size - 1), min_size=2, max_size=2), min_size=1, max_size=3)))
+    widths = data.draw(
+        st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=rank, max_size=rank)
+    )
+    indices = torch.tensor(
+        data.draw(
+            st.lists(st.lists(st.integers(0, size - 1), min_size=2, max_size=2), min_size=1, max_size=3)
+        )
+    )
     kernel = [data.draw(st.integers(1, n)) for n in shape[-min(rank, 2) :]]
-    gaps = [data.draw(st.integers(1, max(1, (n - 1) // max(1, k - 1)))) for n, k in zip(shape[-len(kernel) :], kernel, strict=True)]
+    gaps = [
+        data.draw(st.integers(1, max(1, (n - 1) // max(1, k - 1))))
+        for n, k in zip(shape[-len(kernel) :], kernel, strict=True)
+    ]
     steps = [data.draw(st.integers(1, 3)) for _ in kernel]
     programs: list[Callable[[Any, Any], Any]] = [
         lambda a, x: a.reshape(x, (math.prod(shape), 1)),
@@ -798,8 +869,12 @@ def test_structure_agrees_with_torch(shape: tuple[int, ...], data: st.DataObject
 
 
 @pytest.mark.parametrize("space", [1, 2, 3])
-@pytest.mark.parametrize(("groups", "stride", "padding", "dilation"), [(1, 1, 0, 1), (2, 2, 1, 1), (4, 1, 2, 2), (2, 3, 2, 1)])
-def test_convolutions_agree_with_torch(space: int, groups: int, stride: int, padding: int, dilation: int) -> None:
+@pytest.mark.parametrize(
+    ("groups", "stride", "padding", "dilation"), [(1, 1, 0, 1), (2, 2, 1, 1), (4, 1, 2, 2), (2, 3, 2, 1)]
+)
+def test_convolutions_agree_with_torch(
+    space: int, groups: int, stride: int, padding: int, dilation: int
+) -> None:
     """Strides, padding, dilation, groups and depthwise kernels in one to three dimensions."""
     generator = torch.Generator().manual_seed(12)
     x = torch.randn(3, 4, *((7, 6, 5)[:space]), generator=generator, dtype=torch.float64)

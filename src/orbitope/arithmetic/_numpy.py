@@ -155,7 +155,9 @@ class Pairing:
         sizes = dict(zip(left, shape, strict=True))
         for label, size in zip(right, other, strict=True):
             if sizes.setdefault(label, size) != size:
-                raise ValueError(f"label {label!r} has sizes {sizes[label]} and {size} in {left!r}, {right!r}")
+                raise ValueError(
+                    f"label {label!r} has sizes {sizes[label]} and {size} in {left!r}, {right!r}"
+                )
         batch = [label for label in left if label in right and label in needed]
         inner = [label for label in left if label in right and label not in needed]
         rows = [label for label in left if label not in right]
@@ -195,7 +197,12 @@ def unfold(x: Entries, kernel: Sequence[int], stride: Sequence[int], dilation: S
 
 
 def correlate(
-    x: Entries, kernels: Entries, stride: Sequence[int], dilation: Sequence[int], groups: int, block: int = 1 << 22
+    x: Entries,
+    kernels: Entries,
+    stride: Sequence[int],
+    dilation: Sequence[int],
+    groups: int,
+    block: int = 1 << 22,
 ) -> Entries:
     """Cross-correlation of padded ``[N, C, *space]`` with ``[O, C/groups, *kernel]``: unfolded, then matrix products.
 

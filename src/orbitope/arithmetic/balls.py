@@ -407,4 +407,3 @@ def _checked(what: str, center: Any, radius: Any) -> Ball:
     reach = None if radius is None else np.asarray(radius, dtype=np.float64)
     require_finite(what, middle, reach)
     return Ball(middle, reach)
-

@@ -176,7 +176,9 @@ class ExactArithmetic(NumpyArithmetic[Rationals]):
     def _root(self, value: Any) -> Any:
         p, q = int(value.p), int(value.q)
         if p < 0 or math.isqrt(p) ** 2 != p or math.isqrt(q) ** 2 != q:
-            raise EnclosureError("an irrational square root", got=str(value), fix="evaluate in ball arithmetic")
+            raise EnclosureError(
+                "an irrational square root", got=str(value), fix="evaluate in ball arithmetic"
+            )
         return self._flint.fmpq(math.isqrt(p), math.isqrt(q))
 
 

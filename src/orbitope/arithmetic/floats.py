@@ -13,7 +13,9 @@ import torch.nn.functional as F
 from orbitope.arithmetic._checks import check_indices, not_integers, unknown_function
 from orbitope.arithmetic.base import ELEMENTARY, Arithmetic
 
-_FUNCTIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {name: getattr(torch, name) for name in ELEMENTARY}
+_FUNCTIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    name: getattr(torch, name) for name in ELEMENTARY
+}
 _CONVOLUTIONS: dict[int, Callable[..., torch.Tensor]] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 
 

@@ -61,6 +61,10 @@ Built = tuple[int, Callable[..., Any]]  # multiply-adds, function of balls
 class MalformedError(Exception):
     """The file cannot be read as a certificate, or it was altered."""
 
+    def __init__(self, message: str) -> None:
+        """One short printable line, whatever the file holds."""
+        super().__init__("".join(c if c.isprintable() else "?" for c in message[:300]))
+
 
 class RejectedError(Exception):
     """The certificate is readable, but what it claims is not established."""
@@ -131,6 +135,14 @@ def name_of(value: Json, where: str) -> str:
     need(isinstance(value, str) and 0 < len(value) <= 200, f"{where}: a name is not 1 to 200 characters")
     need(value.isprintable() and not set(value) & set(" '`"), f"{where}: a name has spaces or quotes")
     return value
+
+
+def names_of(value: Json, where: str) -> set[str]:
+    """The set of names in a list."""
+    need(isinstance(value, list), f"{where} is not a list of names")
+    names = {name_of(name, where) for name in value}
+    need(len(names) == len(value), f"{where}: a name is repeated")
+    return names
 
 
 def shape_of(value: Json, where: str) -> Shape:
@@ -268,7 +280,7 @@ LN2 = 2 * atanh((1 << W) // 3)  # low by less than 128 units of 2^-W
 
 
 def exp(v: int) -> tuple[int, int]:
-    """Find y and e such that exp(v/ONE) is within e/ONE of y/ONE.
+    """Find y and e such that the exponential of v/ONE is within e/ONE of y/ONE.
 
     v = k ln 2 + t. Taylor for t/256 is low by at most 20 units of 2^-W (17 terms, tail, argument). Eight
     squarings multiply errors by less than 2^9 and add less than 2^9: below 2^14. LN2 adds at most 256 |k|,
@@ -576,11 +588,12 @@ def softmax(a: Json, shapes: list[Shape], out: Shape, room: list[int]) -> Built:
     def run(x: Ball) -> Ball:
         x, v, worst = x.fixed(), [], 0
         for row in cut(x.pick(index).v, length):
-            powers = [exp(b - max(row)) for b in row]
+            top = max(row)
+            powers = [exp(b - top) for b in row]
             total, error = sum(y for y, _ in powers), sum(e for _, e in powers)  # exp(0) is exact: total >= 1
             if a["kind"] == "log":
                 level, e = log(total)  # the derivative is at most 1
-                v += [b - max(row) - level for b in row]
+                v += [b - top - level for b in row]
                 worst = max(worst, error + e)
             else:
                 v += [(y << S) // total for y, _ in powers]
@@ -590,9 +603,31 @@ def softmax(a: Json, shapes: list[Shape], out: Shape, room: list[int]) -> Built:
     return 100 * prod(out), run
 
 
+def normalise(a: Json, shapes: list[Shape], out: Shape, room: list[int]) -> Built:
+    """(x - mean) / sqrt(variance + eps), or x / sqrt(mean square + eps), over axes."""
+    need(shapes[0] == out and a["kind"] in ("standard", "rms"), "kind or shape of a normalisation")
+    index, back, length = along(out, integers(a["axes"], 0, len(out) - 1, "axes"))
+    eps, spread = finite(a["eps"], "eps"), [0] * length
+
+    def mean(x: Ball) -> Ball:
+        return settle([sum(x.v)], x.den * length, x.radius * length)
+
+    def run(x: Ball) -> Ball:
+        done: list[Ball] = []
+        for row in cut(x.pick(index).v, length):
+            y = Ball(row, x.den, x.radius)
+            if a["kind"] == "standard":
+                y = combine(sub, y, mean(y).pick(spread))
+            level = combine(add, mean(multiply(y, y)), Ball([eps.numerator], eps.denominator))
+            done.append(multiply(y, elementary("rsqrt", level).pick(spread)))
+        return Ball([b for y in done for b in y.v], ONE, max(y.radius for y in done)).pick(back)
+
+    return 100 * prod(out), run
+
+
 def reshape(a: Json, shapes: list[Shape], out: Shape, room: list[int]) -> Built:
     """Row-major reshape."""
-    need(a["shape"] == [*out] and prod(out) == prod(shapes[0]), "shapes of different size")
+    need(shape_of(a["shape"], "shape") == out and prod(out) == prod(shapes[0]), "shapes of different size")
     return 0, lambda x: x
 
 
@@ -608,7 +643,7 @@ def transpose(a: Json, shapes: list[Shape], out: Shape, room: list[int]) -> Buil
 def broadcast(a: Json, shapes: list[Shape], out: Shape, room: list[int]) -> Built:
     """Right-aligned broadcasting."""
     narrow = (1,) * (len(out) - len(shapes[0])) + shapes[0]
-    need(a["shape"] == [*out] and len(narrow) == len(out), "the shape does not fit")
+    need(shape_of(a["shape"], "shape") == out and len(narrow) == len(out), "the shape does not fit")
     need(all(n in (1, m) for n, m in zip(narrow, out, strict=True)), "shapes that do not broadcast")
     index = view(out, [s if n > 1 else 0 for n, s in zip(narrow, strides(narrow), strict=True)])
     return prod(out), lambda x: x.pick(index)
@@ -665,6 +700,7 @@ OPERATIONS = {  # builder, number of operands, attributes
     "pool": (pool, 1, ("fn", "kernel", "stride", "padding", "dilation", "count_include_pad")),
     "reduce": (reduce, 1, ("fn", "axes")),
     "softmax": (softmax, 1, ("kind", "axis")),
+    "normalise": (normalise, 1, ("kind", "axes", "eps")),
     "reshape": (reshape, 1, ("shape",)),
     "transpose": (transpose, 1, ("permutation",)),
     "broadcast": (broadcast, 1, ("shape",)),
@@ -680,9 +716,8 @@ class Program:
     def __init__(self, program: Json, shapes: Shapes) -> None:
         """`shapes`: kind of leaf -> name -> shape of that parameter, constant or sample."""
         fields(program, ("nodes", "inputs", "output"), "program")
-        names, nodes, output = program["inputs"], program["nodes"], program["output"]
-        need(isinstance(names, list) and {*map(str, names)} == {*shapes["input"]}, "inputs are not the data")
-        need(len(names) == len(shapes["input"]), "inputs repeat a name")
+        nodes, output = program["nodes"], program["output"]
+        need(names_of(program["inputs"], "inputs") == {*shapes["input"]}, "inputs are not the names of the data")
         need(isinstance(nodes, list) and len(nodes) <= MAX_NODES, "nodes is not a list, or too long")
         room, place, sizes, varies = [MAX_ENTRIES], {}, [], []  # varies: with the sample
         self.static_work, self.sample_work, self.leaves, self.static, self.dynamic = 0, 0, [], [], []
@@ -765,7 +800,7 @@ def orbits(size: int, permutations: Sequence[Sequence[int]]) -> list[list[int]]:
 class Step:
     """One average M' = (1/p) sum_j move^j(M); a point is name -> (integers, denominator)."""
 
-    def __init__(self, value: Json, shapes: Mapping[str, Shape], variables: list[str], where: str) -> None:
+    def __init__(self, value: Json, shapes: Mapping[str, Shape], variables: set[str], where: str) -> None:
         """Validate; `shapes` are those of the parameters."""
         fields(value, ("units", "order", "moves"), where)
         self.units = name_of(value["units"], where)
@@ -920,12 +955,8 @@ def establish(document: Json, limit: int, progress: Progress, known: dict[str, A
     parts = {name: (cut(v, len(v) // count), den) for name, (v, den) in tables["input"].items()}
     samples = [{name: (rows[i], den) for name, (rows, den) in parts.items()} for i in range(count)]
     shapes["input"] = {name: (1, *shape[1:]) for name, shape in shapes["input"].items()}
-    program, names = Program(document["program"], shapes), document["variables"]
-    need(isinstance(names, list) and all(isinstance(n, str) for n in names), "variables: no list of names")
-    need(
-        0 < len(names) == len({*names}) and {*names} <= {*shapes["parameter"]},
-        "variables: unknown or repeated",
-    )
+    program, names = Program(document["program"], shapes), names_of(document["variables"], "variables")
+    need(names and names <= {*shapes["parameter"]}, "variables: none, or not parameters")
     need(isinstance(document["steps"], list) and 1 <= len(document["steps"]) <= 4096, "steps is no such list")
     steps = [Step(v, shapes["parameter"], names, f"step {k}") for k, v in enumerate(document["steps"])]
     violated, claim = integer(document["violated"], 0, len(steps) - 1, "violated"), document["claim"]

@@ -34,9 +34,7 @@ class Step:
 
     def sources(self) -> dict[str, list[tuple[int, torch.Tensor]]]:
         """For each parameter and axis where each new entry comes from."""
-        return {
-            name: [(axis, torch.tensor(p).argsort()) for axis, p in pairs] for name, pairs in self.moves.items()
-        }
+        return {name: [(axis, torch.tensor(p).argsort()) for axis, p in pairs] for name, pairs in self.moves.items()}
 
 
 def movable(group: SymmetryGroup, unit: Units) -> bool:
@@ -86,7 +84,9 @@ def chain(group: SymmetryGroup, unit: Units) -> list[Step]:
     """
     steps, stride = [], 1
     for prime in _primes(unit.size):
-        permutation = [i + stride * (((i // stride) % prime + 1) % prime - (i // stride) % prime) for i in range(unit.size)]
+        permutation = [
+            i + stride * (((i // stride) % prime + 1) % prime - (i // stride) % prime) for i in range(unit.size)
+        ]
         steps.append(step(group, unit, permutation, prime))
         stride *= prime
     return steps

@@ -266,7 +266,11 @@ class _Attempt:
 
     # the document --------------------------------------------------------------------------------------------------
     def _certificate(
-        self, claim: Literal["midpoint", "orbit-average"], steps: Sequence[Step], violated: int, enclosures: dict[str, Any]
+        self,
+        claim: Literal["midpoint", "orbit-average"],
+        steps: Sequence[Step],
+        violated: int,
+        enclosures: dict[str, Any],
     ) -> Certificate:
         objective = self.objective
         graph = objective.graph_for(1)
