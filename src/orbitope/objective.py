@@ -63,6 +63,7 @@ class Objective:
         self.target = LOSSES[loss].target(self.y, self.outputs, self.samples)
         self._traced = LOSSES[loss].append(self.network, self.target)
         self._rebatched: dict[int, Graph] = {}
+        self.graph_for(self.samples)  # refuses a model that does not treat samples one by one
 
     def _network(self, model: nn.Module) -> Graph:
         few = self.x[: min(_TRACED_SAMPLES, self.samples)]

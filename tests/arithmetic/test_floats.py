@@ -28,7 +28,7 @@ def test_lift_casts_floats_only() -> None:
 
 
 def test_full_follows_its_model() -> None:
-    """dtype of ``like`` where it can hold the value, else that of the arithmetic."""
+    """The dtype of ``like`` where it can hold the value, else that of the arithmetic."""
     assert DOUBLE.full((2,), Fraction(1, 3)).dtype == torch.float64
     assert PLAIN.full((2,), 1).dtype == torch.get_default_dtype()
     assert PLAIN.full((2,), 1, like=torch.ones(1, dtype=torch.float16)).dtype == torch.float16
@@ -105,16 +105,6 @@ def test_overrides_agree_with_the_interface() -> None:
     ]
     for found, expected in pairs:
         assert torch.allclose(found, expected, rtol=0, atol=1e-13)
-
-
-def test_four_spatial_axes_are_unfolded() -> None:
-    """Beyond torch's kernels the interface's own definition serves; separable, so that it can be checked."""
-    line, taps = torch.arange(5.0), torch.tensor([1.0, -2.0])
-    x = torch.einsum("a,b,c,d->abcd", *[line] * 4).reshape(1, 1, 5, 5, 5, 5)
-    w = torch.einsum("a,b,c,d->abcd", *[taps] * 4).reshape(1, 1, 2, 2, 2, 2)
-    once = torch.nn.functional.conv1d(line.reshape(1, 1, 5), taps.reshape(1, 1, 2)).reshape(-1)
-    found = PLAIN.convolve(x, w, stride=(1,) * 4, padding=(0,) * 4, dilation=(1,) * 4, groups=1)
-    assert torch.equal(found[0, 0], torch.einsum("a,b,c,d->abcd", *[once] * 4))
 
 
 def test_empty_axes_reduce_nothing() -> None:

@@ -1,4 +1,5 @@
-"""What a number is: torch floats, balls around the exact value, exact rationals. One interface, ``Arithmetic``."""
+"""What a number is: torch floats, balls around the exact value, exact rationals. One interface,
+``Arithmetic``."""
 
 from orbitope.arithmetic.balls import Ball, BallArithmetic
 from orbitope.arithmetic.base import ELEMENTARY, Arithmetic

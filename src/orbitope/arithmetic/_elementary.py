@@ -1,7 +1,8 @@
 """Elementary functions of balls, with errors that are proved here and not taken from a mathematics library.
 
-All functions take a midpoint array and a radius array (None: exact) and return both; operands are finite. Every
-docstring derives its bound; u = 2⁻⁵³, and ``(1 + 16u)`` absorbs the at most seven roundings of a radius.
+All functions take a vector of midpoints and one of radii (None: exact) and return both; operands are finite.
+Every docstring derives its bound; u = 2⁻⁵³, and ``(1 + 16u)`` absorbs the at most seven roundings of a
+radius.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ LN2_LOW = float.fromhex("0x1.a39ef35793c76p-33")
 """ln 2 − LN2_HIGH to within 2⁻⁸⁶."""
 
 EXP_ERROR = 8 * U
-"""Relative error of ``exp_point``; the proof gives 4.0u."""
+"""Relative error of ``exp_point``; the proof gives 3.9u."""
 
 TANH_ERROR = 20 * U
 """Absolute error of the quotient in ``tanh``."""
@@ -42,28 +43,28 @@ _BLOCK = 1 << 13
 
 
 def exp_point(x: Floats) -> Floats:
-    """e^x for exact x ≤ ``EXP_HIGHEST``, relatively within ``EXP_ERROR`` of the result, absolutely within TINY.
+    """e^x for exact x ≤ ``EXP_HIGHEST``, within ``EXP_ERROR``·result + TINY.
 
-    For x < ``EXP_LOWEST`` the result is 0, and 0 < e^x < e⁻⁶⁹⁵ < 2⁻¹⁰⁰² < TINY. Otherwise, with k an integer near
-    x / ln 2, |k| < 1024:
+    For x < ``EXP_LOWEST`` the result is 0, and 0 < e^x < e⁻⁶⁹⁵ < 2⁻¹⁰⁰² < TINY. Otherwise, with k an integer
+    near x / ln 2, |k| < 1024:
 
-    * t = x − k·LN2_HIGH is exact. For |x| < 1/4, k = 0. Else x is a multiple of 2⁻⁵⁴, k·LN2_HIGH is one too and exact,
-      and |t| < 1/2, so t has at most 53 significant bits.
-    * r = fl(t − fl(k·LN2_LOW)) differs from x − k ln 2 by at most u|r| + u·2⁻²² + 2⁻⁷⁶ < 0.36u, and |r| < 0.35: the choice
-      of k misses x / ln 2 by at most 1/2 + 2⁻⁴¹. This changes e^r relatively by less than 0.37u.
+    * t = x − k·LN2_HIGH is exact. For |x| < 1/4, k = 0. Else x is a multiple of 2⁻⁵⁴, k·LN2_HIGH is one too
+      and exact, and |t| < 1/2, so t has at most 53 significant bits.
+    * r = fl(t − fl(k·LN2_LOW)) differs from x − k ln 2 by at most u|r| + u·2⁻²² + 2⁻⁷⁶ < 0.36u, and |r| <
+      0.35: the choice of k misses x / ln 2 by at most 1/2 + 2⁻⁴¹. This changes e^r relatively by less than
+      0.37u.
     * The Taylor polynomial of degree 13 misses e^r by at most 0.35¹⁴/14!·(1 − 0.35/15)⁻¹ < 5e-18 < 0.05u.
-    * Horner's scheme q_j = fl(fl(q_{j+1}·r) + fl(1/j!)) has an error e_j ≤ 0.35·e_{j+1} + u(0.35·Q_{j+1} + Q_j + 1/j!·[j > 2])
-      up to O(u²), where Q_j = Σ 0.35^i/(i + j)! bounds |q_j|. From j = 13 down to 0 this gives e_0 < 2.5u, which is
-      relatively at most 2.5u/e^−0.35 < 3.55u.
+    * Horner's scheme q_j = fl(fl(q_{j+1}·r) + fl(1/j!)) has an error e_j ≤ 0.35·e_{j+1} + u(0.35·Q_{j+1} +
+      Q_j + 1/j!·[j > 2]) up to O(u²), where Q_j = Σ 0.35^i/(i + j)! bounds |q_j|. From j = 13 down to 0 this
+      gives e_0 < 2.5u, which is relatively at most 2.43u/e^−0.35 < 3.45u.
     * The product with 2^k is exact: 2⁻¹⁰⁰⁴ < e^r·2^k < 2¹⁰²⁴.
 
-    Together less than 4.0u of e^x, so less than ``EXP_ERROR`` of the computed value. The tests evaluate this recursion
-    in rationals.
+    Together less than 3.9u of e^x, so less than ``EXP_ERROR`` of the computed value. The tests evaluate this
+    recursion in rationals.
     """
-    flat = np.ascontiguousarray(x).reshape(-1)
-    result = np.empty_like(flat)
-    for start in range(0, flat.size, _BLOCK):  # blocks stay in cache through the two dozen passes
-        part = flat[start : start + _BLOCK]
+    result = np.empty_like(x)
+    for start in range(0, x.size, _BLOCK):  # blocks stay in cache through the two dozen passes
+        part = x[start : start + _BLOCK]
         clipped = np.maximum(part, EXP_LOWEST)
         k = np.rint(clipped * _INVERSE_LN2)
         r = (clipped - k * LN2_HIGH) - k * LN2_LOW
@@ -74,14 +75,14 @@ def exp_point(x: Floats) -> Floats:
         q *= ((k.astype(np.int64) + 1023) << 52).view(np.float64)  # 2^k, −1003 ≤ k ≤ 1023
         q[part < EXP_LOWEST] = 0.0
         result[start : start + _BLOCK] = q
-    return result.reshape(x.shape)
+    return result
 
 
 def exp(c: Floats, r: Floats | None) -> Parts:
     """e^x for x in the ball.
 
-    For r ≤ 1, |e^x − e^c| ≤ e^c(e^r − 1) ≤ e^c(r + r²), since (e^r − 1 − r)/r² increases to e − 2 < 1. For wider balls
-    both e^x and the midpoint lie between 0 and an upper bound of e^(c+r).
+    For r ≤ 1, |e^x − e^c| ≤ e^c(e^r − 1) ≤ e^c(r + r²), since (e^r − 1 − r)/r² increases to e − 2 < 1. For
+    wider balls both e^x and the midpoint lie between 0 and an upper bound of e^(c+r).
     """
     if c.size and float(c.max()) > EXP_HIGHEST:
         raise _overflow("exp")
@@ -101,15 +102,15 @@ def exp(c: Floats, r: Floats | None) -> Parts:
 
 
 def log(c: Floats, r: Floats | None) -> Parts:
-    """ln x for x in a ball of positive numbers, verified a posteriori.
+    """The natural logarithm for x in a ball of positive numbers, verified a posteriori.
 
-    c = m·2^e with m in [1/2, 1). Let y be any guess of ln m. With E = exp_point(−y) and p = fl(m·E), m·e^(−y) = 1 + δ
-    with |δ − (p − 1)| ≤ EXP_ERROR·mE + u·p, and p − 1 is exact for p in [1/2, 2]. So |δ| ≤ D = |p − 1| + EXP_ERROR + 4u
-    where p ≤ 1.1 (a worse guess is refused), and |ln m − y| = |ln(1 + δ)| ≤ D/(1 − D) ≤ D(1 + 2D) for D ≤ 1/2.
-    ln c = ln m + e·ln 2, of which e·LN2_HIGH is exact; two sums and one product round, and e·2⁻⁸⁶ < 2⁻⁷⁴.
-    For the ball, |ln x − ln c| ≤ (r/c)/(1 − r/c) = r/(c − r).
+    c = m·2^e with m in [1/2, 1). Let y be any guess of ln m. With E = exp_point(−y) and p = fl(m·E), m·e^(−y)
+    = 1 + δ with |δ − (p − 1)| ≤ EXP_ERROR·mE + u·p, and p − 1 is exact for p in [1/2, 2]. So |δ| ≤ D = |p −
+    1| + EXP_ERROR + 4u where p ≤ 1.1 (a worse guess is refused), and |ln m − y| = |ln(1 + δ)| ≤ D/(1 − D) ≤
+    D(1 + 2D) for D ≤ 1/2. ln c = ln m + e·ln 2, of which e·LN2_HIGH is exact; two sums and one product round,
+    and e·2⁻⁸⁶ < 2⁻⁷⁴. For the ball, |ln x − ln c| ≤ (r/c)/(1 − r/c) = r/(c − r).
     """
-    if r is not None and bool(np.any(c <= r)) or bool(np.any(c <= 0.0)):
+    if bool(np.any(c <= (0.0 if r is None else r))):
         raise EnclosureError("logarithm of an enclosure that is not positive", got=_lowest(c, r))
     m, e = np.frexp(c)
     y = np.clip(np.log(m), -1.0, 0.0)  # untrusted
@@ -127,13 +128,13 @@ def log(c: Floats, r: Floats | None) -> Parts:
 
 
 def tanh(c: Floats, r: Floats | None) -> Parts:
-    """tanh x for x in the ball.
+    """The hyperbolic tangent for x in the ball.
 
-    With e = exp_point(−2|c|), |tanh c| = (1 − e)/(1 + e). Its derivative in e is at most 2 in absolute value, so the
-    error of e, at most 8u, contributes 16u, and three roundings of a value below one contribute 3.1u: together less
-    than ``TANH_ERROR``. Near zero c itself is closer: |c − tanh c| ≤ |c|³/3. For the ball, the derivative is at
-    most 1 and, since |tanh″| ≤ 2·tanh′, at most tanh′(c)·e^(2r) ≤ tanh′(c)(1 + 2r + 4r²) for r ≤ 1/2, where
-    tanh′(c) = 4e/(1 + e)² is computed relatively within 64u (and TINY).
+    With e = exp_point(−2|c|), |tanh c| = (1 − e)/(1 + e). Its derivative in e is at most 2 in absolute value,
+    so the error of e, at most 8u, contributes 16u, and three roundings of a value below one contribute 3.1u:
+    together less than ``TANH_ERROR``. Near zero c itself is closer: |c − tanh c| ≤ |c|³/3. For the ball, the
+    derivative is at most 1 and, since |tanh″| ≤ 2·tanh′, at most tanh′(c)·e^(2r) ≤ tanh′(c)(1 + 2r + 4r²) for
+    r ≤ 1/2, where tanh′(c) = 4e/(1 + e)² is computed relatively within 64u (and TINY).
     """
     e = exp_point(-2.0 * np.abs(c))
     center = np.copysign((1.0 - e) / (1.0 + e), c)
@@ -152,9 +153,10 @@ def tanh(c: Floats, r: Floats | None) -> Parts:
 def sigmoid(c: Floats, r: Floats | None) -> Parts:
     """1/(1 + e^−x) for x in the ball.
 
-    With e = exp_point(−|c|): 1/(1 + e) for c ≥ 0, e/(1 + e) else. The relative error of e, at most 8u (and TINY), changes
-    either relatively by at most 8u; two roundings add 2.1u: less than ``SIGMOID_ERROR``. For the ball, σ′ = σ(1 − σ) is
-    at most 1/4 and, since |σ″| ≤ σ′, at most σ′(c)·e^r ≤ σ′(c)(1 + r + r²) for r ≤ 1.
+    With e = exp_point(−|c|): 1/(1 + e) for c ≥ 0, e/(1 + e) else. The relative error of e, at most 8u (and
+    TINY), changes either relatively by at most 8u; two roundings add 2.1u: less than ``SIGMOID_ERROR``. For
+    the ball, σ′ = σ(1 − σ) is at most 1/4 and, since |σ″| ≤ σ′, at most σ′(c)·e^r ≤ σ′(c)(1 + r + r²) for r ≤
+    1.
     """
     e = exp_point(-np.abs(c))
     positive = 1.0 / (1.0 + e)

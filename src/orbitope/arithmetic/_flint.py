@@ -1,4 +1,5 @@
-"""python-flint, imported only when it is needed: exact rationals, and Arb for functions we have no own proof for."""
+"""python-flint, imported only when it is needed: exact rationals, and Arb for functions we have no own proof
+for."""
 
 from __future__ import annotations
 
@@ -40,11 +41,12 @@ def enclose_by_arb(
 
     Args:
         name: a method of ``flint.arb``.
-        center: finite midpoints.
+        center: a vector of finite midpoints.
         radius: finite radii, None for exact midpoints.
 
     Returns:
-        Midpoints and radii. Each radius is compared with the deviation in Arb after its conversion to a float.
+        Midpoints and radii. Each radius is compared with the deviation in Arb after its conversion to a
+        float.
 
     Guarantee: exact, on the correctness of Arb.
     Source: Johansson 2017 [johansson2017].
@@ -53,7 +55,7 @@ def enclose_by_arb(
     radii = np.zeros_like(center) if radius is None else radius
     out_center, out_radius = np.empty(center.size), np.empty(center.size)
     with flint.ctx.workprec(_PRECISION):
-        for k, (mid, rad) in enumerate(zip(center.ravel().tolist(), radii.ravel().tolist(), strict=True)):
+        for k, (mid, rad) in enumerate(zip(center.tolist(), radii.tolist(), strict=True)):
             value = getattr(flint.arb(mid, rad), name)()
             near = float(value.mid())
             reach = abs(value - flint.arb(near)).abs_upper()
@@ -63,4 +65,4 @@ def enclose_by_arb(
                     raise EnclosureError(f"no finite enclosure of {name}({mid!r} ± {rad!r})")
                 above = float(np.nextafter(above, np.inf))
             out_center[k], out_radius[k] = near, above
-    return out_center.reshape(center.shape), out_radius.reshape(center.shape)
+    return out_center, out_radius

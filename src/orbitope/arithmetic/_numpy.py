@@ -1,4 +1,4 @@
-"""Structure of NumPy-backed arithmetics: moving entries, and einsum specifications as batched matrix products."""
+"""Structure of NumPy-backed arithmetics: moving entries, einsum specifications as matrix products."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ Product = Callable[[Entries, Entries], Entries]
 
 
 class NumpyArithmetic(Arithmetic[Array]):
-    """What arithmetics over NumPy arrays share: every structural operation and the reading of einsum specifications.
+    """What arithmetics over NumPy arrays share: structure, and the reading of einsum specifications.
 
-    A subclass says how its arrays consist of NumPy arrays (``_move``) and what a sum of products of two operands is
-    (``_multiply``). Moving entries rounds nothing. Results may be views of their operands: no array is ever written
-    to after it has been made.
+    A subclass says how its arrays consist of NumPy arrays (``_move``) and what a sum of products of two
+    operands is (``_multiply``). Moving entries rounds nothing. Results may be views of their operands: no
+    array is ever written to after it has been made.
     """
 
     @abstractmethod
     def _move(self, x: Array, move: Callable[[Entries], Entries]) -> Array:
-        """The array with ``move`` applied to all NumPy arrays that it consists of; ``move`` only moves entries."""
+        """The array with ``move``, which only moves entries, applied to each NumPy array that it consists of."""
 
     @abstractmethod
     def _multiply(self, x: Array, y: Array, product: Product, terms: int) -> Array:
@@ -41,8 +41,8 @@ class NumpyArithmetic(Arithmetic[Array]):
         Args:
             x: first operand.
             y: second operand.
-            product: computes, for two NumPy arrays, entries each of which is a sum of at most ``terms`` products of one
-                entry of either, in any order, fused or not, and by no other algorithm.
+            product: computes, for two NumPy arrays, entries each of which is a sum of at most ``terms``
+                products of one entry of either, in any order, fused or not, and by no other algorithm.
             terms: number of products in one entry.
         """
 
@@ -76,14 +76,14 @@ class NumpyArithmetic(Arithmetic[Array]):
     def windows(
         self, x: Array, kernel: Sequence[int], *, stride: Sequence[int], dilation: Sequence[int]
     ) -> Array:
-        """Sliding windows over trailing spatial axes: ``[N, C, *space] -> [N, C, *out, *kernel]``, as views."""
+        """Sliding windows over trailing axes, as views: ``[N, C, *space] -> [N, C, *out, *kernel]``."""
         return self._move(x, lambda a: unfold(a, kernel, stride, dilation))
 
     def contract(self, spec: str, xs: Sequence[Array]) -> Array:
         """Sum of products by an einsum specification with an explicit output.
 
-        Operands are multiplied from left to right, two at a time, and each intermediate result is an array of this
-        arithmetic: for balls, an underflow in a first product is not magnified unseen by a later factor.
+        Operands are multiplied from left to right, two at a time, and each intermediate result is an array of
+        this arithmetic: for balls, an underflow in a first product is not magnified unseen by a later factor.
         """
         terms, output = parse(spec, len(xs))
         value, labels = xs[0], terms[0]
@@ -133,7 +133,8 @@ def parse(spec: str, count: int) -> tuple[list[str], str]:
 
 @dataclass(frozen=True)
 class Pairing:
-    """Two operands arranged as a batch of matrix products: ``[batch, rows, inner] @ [batch, inner, columns]``.
+    """Two operands arranged as a batch of matrix products: ``[batch, rows, inner] @ [batch, inner,
+    columns]``.
 
     Attributes:
         left, right: permutations that bring the operands' axes into that order.
@@ -151,7 +152,8 @@ class Pairing:
 
     @staticmethod
     def of(left: str, shape: Sequence[int], right: str, other: Sequence[int], needed: set[str]) -> Pairing:
-        """The arrangement for operands with these labels and shapes; labels in both and not ``needed`` are summed."""
+        """The arrangement for operands with these labels and shapes; labels in both and not ``needed`` are
+        summed."""
         sizes = dict(zip(left, shape, strict=True))
         for label, size in zip(right, other, strict=True):
             if sizes.setdefault(label, size) != size:
@@ -204,7 +206,8 @@ def correlate(
     groups: int,
     block: int = 1 << 22,
 ) -> Entries:
-    """Cross-correlation of padded ``[N, C, *space]`` with ``[O, C/groups, *kernel]``: unfolded, then matrix products.
+    """Cross-correlation of padded ``[N, C, *space]`` with ``[O, C/groups, *kernel]``: unfolded, then matrix
+    products.
 
     Samples are unfolded in blocks of at most ``block`` entries (or one sample), which bounds the memory.
     """

@@ -1,10 +1,11 @@
 """Constants of binary64 rounding, and the test that this process rounds as IEEE 754 says.
 
-What is relied on: addition, subtraction, multiplication, division and square root of float64 are rounded to nearest
-with gradual underflow (IEEE 754), in NumPy's loops and in the BLAS it calls; ``rint``, ``frexp``, ``nextafter`` and
-comparisons are exact. A BLAS product is a sum of products in some order, each product rounded or fused into an addition;
-Strassen, Winograd and emulated float64 are excluded (``growth`` would not cover them), and NumPy's BLAS libraries use
-none of these for float64. Nothing is assumed of the transcendental functions of any library.
+What is relied on: addition, subtraction, multiplication, division and square root of float64 are rounded to
+nearest with gradual underflow (IEEE 754), in NumPy's loops and in the BLAS it calls; ``rint``, ``frexp``,
+``nextafter`` and comparisons are exact. A BLAS product is a sum of products in some order, each product
+rounded or fused into an addition; Strassen, Winograd and emulated float64 are excluded (``growth`` would not
+cover them), and NumPy's BLAS libraries use none of these for float64. Nothing is assumed of the
+transcendental functions of any library.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ U = 2.0**-53
 TINY = 2.0**-1000
 """Added wherever a product may have underflowed.
 
-An underflow costs at most 2⁻¹⁰⁷⁵ per product, so this covers 2⁷⁴ of them. It is far above the subnormal range, so that
-adding it to vanishing radii does not slow down the products they enter.
+An underflow costs at most 2⁻¹⁰⁷⁵ per product, so this covers 2⁷⁴ of them. It is far above the subnormal
+range, so that adding it to vanishing radii does not slow down the products they enter.
 """
 
 MAX_TERMS = 2**40
@@ -35,8 +36,9 @@ MAX_TERMS = 2**40
 def growth(terms: int) -> float:
     """An upper bound of γ_n = n·u/(1 − n·u) for n = ``terms``, as a float.
 
-    A sum of n products, evaluated in any order with or without fused operations, differs from the exact one by at most
-    γ_n·Σ|aᵢbᵢ| plus underflow: each term passes through at most one rounding of its product and n − 1 of sums.
+    A sum of n products, evaluated in any order with or without fused operations, differs from the exact one
+    by at most γ_n·Σ|aᵢbᵢ| plus underflow: each term passes through at most one rounding of its product and n
+    − 1 of sums.
 
     Source: Higham 2002, chapter 3 [higham2002].
     """
@@ -48,12 +50,12 @@ def growth(terms: int) -> float:
 
 
 def inflation(roundings: int) -> float:
-    """The factor 1 + (2n + 16)u, which is a float: makes up for n + 7 roundings of a sum of non-negative terms.
+    """The float 1 + (2n + 16)u, which makes up for n + 7 roundings of a sum of non-negative terms.
 
-    If no term of a sum of non-negative terms passed through more than n + 6 roundings, then the computed sum is at
-    least (1 − u)^(n+6) times the exact one, and the product with this factor rounds once more. With
-    (1 − u)^(n+7) ≥ 1 − (n + 7)u the result is at least 1 + (n + 9)u − (n + 7)(2n + 16)u² ≥ 1 times the exact sum for
-    n ≤ 2⁴⁰. Being at least 1, the factor never makes a subnormal radius smaller.
+    If no term of a sum of non-negative terms passed through more than n + 6 roundings, then the computed sum
+    is at least (1 − u)^(n+6) times the exact one, and the product with this factor rounds once more. With (1
+    − u)^(n+7) ≥ 1 − (n + 7)u the result is at least 1 + (n + 9)u − (n + 7)(2n + 16)u² ≥ 1 times the exact sum
+    for n ≤ 2⁴⁰. Being at least 1, the factor never makes a subnormal radius smaller.
     """
     if not 0 <= roundings <= MAX_TERMS:
         raise EnclosureError(f"{roundings} roundings are too many for the proved bounds")
@@ -61,7 +63,7 @@ def inflation(roundings: int) -> float:
 
 
 def require_ieee() -> None:
-    """Refuse a process that flushes subnormals to zero or does not round to nearest, here or in the BLAS threads.
+    """Refuse a process that flushes subnormals to zero or does not round to nearest, BLAS threads included.
 
     Raises:
         EnclosureError: which of the two it is.

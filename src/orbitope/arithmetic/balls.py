@@ -1,9 +1,9 @@
 """Midpoint–radius balls in float64: rigorous enclosures at the speed of BLAS.
 
-A ball is the interval [c − r, c + r]. Every operation returns balls that contain the exact result for **all** points
-of its operands. Midpoints are computed in plain float64; the radius adds what the operands' radii do to the result and
-an a-priori bound of the rounding, valid for any order of summation and for fused multiply-adds. What is relied on is
-stated in ``_rounding``; the elementary functions are in ``_elementary``.
+A ball is the interval [c − r, c + r]. Every operation returns balls that contain the exact result for **all**
+points of its operands. Midpoints are computed in plain float64; the radius adds what the operands' radii do
+to the result and an a-priori bound of the rounding, valid for any order of summation and for fused
+multiply-adds. What is relied on is stated in ``_rounding``; the elementary functions are in ``_elementary``.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ class Ball:
 
     Attributes:
         center: Float64[ndarray, "..."]; midpoints, finite.
-        radius: Float64[ndarray, "..."] of the same shape, finite and not negative; None: the midpoints are exact.
+        radius: Float64[ndarray, "..."] of the same shape, finite and not negative; None: the midpoints are
+            exact.
     """
 
     center: Floats
@@ -56,8 +57,9 @@ class BallArithmetic(NumpyArithmetic[Ball]):
     """Balls around the exact values.
 
     Raises:
-        EnclosureError: at construction, where the process does not follow IEEE 754 (subnormals flushed to zero, directed
-            rounding); in any operation, where an enclosure overflows or a function leaves its domain.
+        EnclosureError: at construction, where the process does not follow IEEE 754 (subnormals flushed to
+            zero, directed rounding); in any operation, where an enclosure overflows or a function leaves its
+            domain.
 
     Guarantee: exact. The result of every operation encloses the exact result for all points of its operands.
     Source: Rump 1999 [rump1999], Higham 2002 [higham2002].
@@ -74,7 +76,7 @@ class BallArithmetic(NumpyArithmetic[Ball]):
     growth = staticmethod(growth)
     inflation = staticmethod(inflation)
 
-    # numbers -----------------------------------------------------------------------------------------------------
+    # numbers ------------------------------------------------------------------------------------------------
     def lift(self, tensor: torch.Tensor) -> Ball:
         """The tensor's values: exact for floats of up to 64 bits, booleans and integers up to 2⁵³.
 
@@ -134,7 +136,7 @@ class BallArithmetic(NumpyArithmetic[Ball]):
         require_finite("the lower and upper ends", lower, upper)
         return lower, upper
 
-    # structure ---------------------------------------------------------------------------------------------------
+    # structure ----------------------------------------------------------------------------------------------
     def _move(self, x: Ball, move: Callable[[Entries], Entries]) -> Ball:
         return Ball(move(x.center), None if x.radius is None else move(x.radius))
 
@@ -152,8 +154,8 @@ class BallArithmetic(NumpyArithmetic[Ball]):
     def pad(self, x: Ball, widths: Sequence[tuple[int, int]], value: float = 0.0) -> Ball:
         """Constant, exact padding before and after each axis.
 
-        −∞ is allowed, for maxima over padded windows: ``maximum`` and ``amax`` absorb it, structural operations hand it
-        on, and every other operation refuses it.
+        −∞ is allowed, for maxima over padded windows: ``maximum`` and ``amax`` absorb it, structural
+        operations hand it on, and every other operation refuses it.
         """
         if math.isnan(value) or value == math.inf:
             raise EnclosureError("padding must be a number or −∞", got=str(value))
@@ -171,7 +173,7 @@ class BallArithmetic(NumpyArithmetic[Ball]):
             raise not_integers("balls that are not exact whole numbers below 2^53")
         return torch.from_numpy(x.center.astype(np.int64))
 
-    # field -------------------------------------------------------------------------------------------------------
+    # field --------------------------------------------------------------------------------------------------
     def add(self, x: Ball, y: Ball) -> Ball:
         """Sum."""
         return self._sum(np.add, x, y)
@@ -183,8 +185,9 @@ class BallArithmetic(NumpyArithmetic[Ball]):
     def _sum(self, operation: Callable[..., Floats], x: Ball, y: Ball) -> Ball:
         """Sum or difference: r = r_x + r_y + u|c|.
 
-        |fl(a) − a| ≤ u|fl(a)| for a sum a of two floats. The computed u|c| is exact, or |c| < 2⁻⁹⁶⁹: then it is at least
-        u times the power of two below |c|, which bounds the error too. So no underflow term is needed.
+        |fl(a) − a| ≤ u|fl(a)| for a sum a of two floats. The computed u|c| is exact, or |c| < 2⁻⁹⁶⁹: then it
+        is at least u times the power of two below |c|, which bounds the error too. So no underflow term is
+        needed.
         """
         with np.errstate(all="ignore"):
             center = operation(x.center, y.center)
@@ -194,27 +197,29 @@ class BallArithmetic(NumpyArithmetic[Ball]):
                 if part is not None:
                     radius += part
             radius *= self.inflation(0)
-        require_finite("a sum", center, radius)
-        return Ball(center, radius)
+        return _checked("a sum", center, radius)
 
     def neg(self, x: Ball) -> Ball:
         """Negative, exactly."""
-        return Ball(-x.center, x.radius)
+        return Ball(np.asarray(-x.center), x.radius)
 
     def mul(self, x: Ball, y: Ball) -> Ball:
         """Product, entry by entry."""
         return self._multiply(x, y, np.multiply, 1)
 
     def _multiply(self, x: Ball, y: Ball, product: Product, terms: int) -> Ball:
-        """Sums of n = ``terms`` products: with γ = γ_n, and all sums over the products of one entry,
+        """Sums of n = ``terms`` products.
+
+        With γ = γ_n, and all sums over the products of one entry,
 
             |Σ xy − fl(Σ c_x c_y)| ≤ Σ |c_x|r_y + r_x|c_y| + r_x r_y + γ|c_x||c_y|
                                    = Σ (r_x + γ|c_x|)|c_y| + (|c_x| + r_x) r_y.
 
-        One product of matrices for the midpoints and one for each sum of this bound: the second falls away where y is
-        exact, and by symmetry the bound needs only one where x is. An exact operand thus costs no product for a radius
-        it does not have. γ|c_x| may underflow before it meets a large |c_y|: therefore TINY is added to it, and again
-        to the sum, for the products that underflow themselves. Each term of either sum passes through at most n + 4
+        One product of matrices for the midpoints and one for each sum of this bound: the second falls away
+        where y is exact, and by symmetry the bound needs only one where x is. An exact operand thus costs no
+        product for a radius it does not have. γ|c_x| may underflow before it meets a large |c_y|: therefore
+        TINY is added to it, and again to the sum, for the products that underflow themselves. Each term of
+        either sum passes through at most n + 4
         roundings, and two more make it a radius: ``inflation(n)`` covers them.
         """
         rate = self.growth(terms)
@@ -231,11 +236,10 @@ class BallArithmetic(NumpyArithmetic[Ball]):
                     radius += product(np.abs(x.center) + x.radius, y.radius)
             radius += TINY
             radius *= self.inflation(terms)
-        require_finite("a sum of products", center, radius)
-        return Ball(center, radius)
+        return _checked("a sum of products", center, radius)
 
     def _reach(self, x: Ball, rate: float) -> Floats:
-        """r + rate·|c| + TINY, at least (1 − u)³ times the exact value."""
+        """The sum r + rate·|c| + TINY, at least (1 − u)³ times the exact value."""
         reach = np.abs(x.center)
         reach *= rate
         if x.radius is not None:
@@ -246,9 +250,9 @@ class BallArithmetic(NumpyArithmetic[Ball]):
     def div(self, x: Ball, y: Ball) -> Ball:
         """Quotient, entry by entry.
 
-        With q = c_x/c_y, |x/y − q| = |(x − c_x) − q(y − c_y)|/|y| ≤ r_x/(|c_y| − r_y) + |q|·r_y/(|c_y| − r_y), and fl(q) is
-        relatively within u of q or, where it underflows, within TINY. Quotients are taken before products, so that no
-        underflow is magnified.
+        With q = c_x/c_y, |x/y − q| = |(x − c_x) − q(y − c_y)|/|y| ≤ r_x/(|c_y| − r_y) + |q|·r_y/(|c_y| −
+        r_y), and fl(q) is relatively within u of q or, where it underflows, within TINY. Quotients are taken
+        before products, so that no underflow is magnified.
 
         Raises:
             EnclosureError: a divisor's ball contains zero.
@@ -268,11 +272,11 @@ class BallArithmetic(NumpyArithmetic[Ball]):
                 share = y.radius / distance + TINY
                 radius += (quotient * (1.0 + 4 * U) + TINY) * share  # |q| ≤ |fl(q)|(1 + 2u) + TINY
             radius *= self.inflation(2)
-        require_finite("a quotient", center, radius)
-        return Ball(center, radius)
+        return _checked("a quotient", center, radius)
 
     def sum(self, x: Ball, axes: Sequence[int]) -> Ball:
-        """Sum over axes, which disappear: Σ (r + γ_n|c|), in any order of summation. A single term is exact."""
+        """Sum over axes, which disappear: Σ (r + γ_n|c|), in any order of summation. A single term is
+        exact."""
         terms = math.prod(x.shape[axis] for axis in axes)
         if terms == 1:
             return self._move(x, lambda a: np.squeeze(a, axis=tuple(axes)))
@@ -294,7 +298,8 @@ class BallArithmetic(NumpyArithmetic[Ball]):
     ) -> Ball:
         """Cross-correlation ``[N, C, *space]`` with ``[O, C/groups, *kernel]``, unfolded for matrix products.
 
-        The bound of ``_multiply`` with n = C/groups · kernel: padding adds products with zero, which round nothing.
+        The bound of ``_multiply`` with n = C/groups · kernel: padding adds products with zero, which round
+        nothing.
         """
         widths = [(0, 0), (0, 0), *((p, p) for p in padding)]
 
@@ -303,14 +308,14 @@ class BallArithmetic(NumpyArithmetic[Ball]):
 
         return self._multiply(x, weight, product, math.prod(weight.shape[1:]))
 
-    # order -------------------------------------------------------------------------------------------------------
+    # order --------------------------------------------------------------------------------------------------
     def maximum(self, x: Ball, y: Ball) -> Ball:
         """Larger of two, entry by entry: 1-Lipschitz, so the larger radius serves; nothing rounds.
 
-        Where one ball lies above the other, its own radius serves: fl(c_x − c_y) > fl(r_x + r_y) implies the same of the
-        exact values, rounding being monotone.
+        Where one ball lies above the other, its own radius serves: fl(c_x − c_y) > fl(r_x + r_y) implies the
+        same of the exact values, rounding being monotone.
         """
-        center = np.maximum(x.center, y.center)
+        center = np.asarray(np.maximum(x.center, y.center))
         if x.radius is None and y.radius is None:
             return Ball(center)
         left, right = _radius(x), _radius(y)
@@ -322,16 +327,18 @@ class BallArithmetic(NumpyArithmetic[Ball]):
 
     def relu(self, x: Ball) -> Ball:
         """Larger of the entry and zero: the radius is kept, and is zero where the whole ball is negative."""
-        center = np.maximum(x.center, 0.0)
+        center = np.asarray(np.maximum(x.center, 0.0))
         if x.radius is None:
             return Ball(center)
-        return Ball(center, x.radius * (x.center >= -x.radius))
+        return Ball(center, np.asarray(x.radius * (x.center >= -x.radius)))
 
     def amax(self, x: Ball, axes: Sequence[int]) -> Ball:
-        """Largest over axes, which disappear: the largest midpoint, with the largest radius among the candidates.
+        """Largest over axes, which disappear: the largest midpoint, with the largest radius among the
+        candidates.
 
-        An entry is no candidate if its upper end lies below another's lower end; rounding of the ends is monotone, so
-        that the computed ends never wrongly exclude one. The maximum of the candidates is 1-Lipschitz.
+        An entry is no candidate if its upper end lies below another's lower end; rounding of the ends is
+        monotone, so that the computed ends never wrongly exclude one. The maximum of the candidates is
+        1-Lipschitz.
         """
         center = np.max(x.center, axis=tuple(axes))
         radius = None
@@ -342,26 +349,28 @@ class BallArithmetic(NumpyArithmetic[Ball]):
             radius = np.max(np.where(candidates, x.radius, 0.0), axis=tuple(axes))
         return _checked("a maximum", center, radius)
 
-    # functions ---------------------------------------------------------------------------------------------------
+    # functions ----------------------------------------------------------------------------------------------
     def function(self, name: str, x: Ball) -> Ball:
         """One of the elementary functions ``ELEMENTARY``, entry by entry.
 
         ``erf``, ``sin`` and ``cos`` come from Arb and need python-flint; all others are proved here.
         """
         require_finite(f"the argument of {name}", x.center, x.radius)
+        flat = self._move(x, lambda a: a.reshape(-1))
         if name in elementary.FUNCTIONS:
             with np.errstate(all="ignore"):
-                parts = elementary.FUNCTIONS[name](x.center, x.radius)
+                parts = elementary.FUNCTIONS[name](flat.center, flat.radius)
         elif name in ("erf", "sin", "cos"):
-            parts = enclose_by_arb(name, x.center, x.radius)
+            parts = enclose_by_arb(name, flat.center, flat.radius)
         else:
             raise unknown_function(name, self.name)
-        return _checked(name, *parts)
+        return self.reshape(_checked(name, *parts), x.shape)
 
     def log_softmax(self, x: Ball, axis: int) -> Ball:
         """``x − log Σ exp x`` along one axis: at the midpoints by ball arithmetic, then r_j + max r.
 
-        The j-th value moves by Δx_j minus the change of log Σ exp, which is a weighted mean of the Δx_i along the way.
+        The j-th value moves by Δx_j minus the change of log Σ exp, which is a weighted mean of the Δx_i along
+        the way.
         """
         value = super().log_softmax(Ball(x.center), axis)
         if x.radius is None:
@@ -369,12 +378,12 @@ class BallArithmetic(NumpyArithmetic[Ball]):
         radius = (_radius(value) + x.radius + np.max(x.radius, axis=axis, keepdims=True)) * self.inflation(0)
         return _checked("log_softmax", value.center, radius)
 
-    # totals ------------------------------------------------------------------------------------------------------
+    # totals -------------------------------------------------------------------------------------------------
     def enclosing_mean(self, values: Ball | Iterable[Ball]) -> tuple[float, float]:
         """Lower and upper bound of the mean over all entries of one array, or of several.
 
-        Σ c − Σ r and Σ c + Σ r are summed exactly and rounded once (``math.fsum``), then divided by the number of
-        entries; each of the two roundings is made up for by a step to the next float outward.
+        Σ c − Σ r and Σ c + Σ r are summed exactly and rounded once (``math.fsum``), then divided by the
+        number of entries; each of the two roundings is made up for by a step to the next float outward.
 
         Raises:
             EnclosureError: there is no entry, or the sum overflows.

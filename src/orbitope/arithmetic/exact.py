@@ -1,4 +1,5 @@
-"""Exact rationals: what the other arithmetics are tested against, and proofs of small networks without any rounding."""
+"""Exact rationals: what the other arithmetics are tested against, and proofs of small networks without any
+rounding."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ class ExactArithmetic(NumpyArithmetic[Rationals]):
     """NumPy object arrays of ``flint.fmpq``.
 
     Raises:
-        EnclosureError: at construction, where python-flint is missing; in ``function``, where the value may be irrational.
+        EnclosureError: at construction, where python-flint is missing; in ``function``, where the value may
+            be irrational.
 
     Guarantee: exact.
     """
@@ -36,7 +38,7 @@ class ExactArithmetic(NumpyArithmetic[Rationals]):
         self._flint = load_flint("exact arithmetic")
         self._zero = self._flint.fmpq(0)
 
-    # numbers -----------------------------------------------------------------------------------------------------
+    # numbers ------------------------------------------------------------------------------------------------
     def lift(self, tensor: torch.Tensor) -> Rationals:
         """The tensor's values, exactly.
 
@@ -69,7 +71,7 @@ class ExactArithmetic(NumpyArithmetic[Rationals]):
         result[:] = entries
         return result.reshape(shape)
 
-    # structure ---------------------------------------------------------------------------------------------------
+    # structure ----------------------------------------------------------------------------------------------
     def _move(self, x: Rationals, move: Callable[[Entries], Entries]) -> Rationals:
         return move(x)
 
@@ -82,7 +84,8 @@ class ExactArithmetic(NumpyArithmetic[Rationals]):
         return np.concatenate(list(xs), axis=axis)
 
     def pad(self, x: Rationals, widths: Sequence[tuple[int, int]], value: float = 0.0) -> Rationals:
-        """Constant padding before and after each axis; −∞ is allowed, and only maxima know what to do with it."""
+        """Constant padding before and after each axis; −∞ is allowed, and only maxima know what to do with
+        it."""
         filler = LOWEST if value == -math.inf else self._rational(value)
         return np.pad(x, list(widths), constant_values=filler)
 
@@ -96,7 +99,7 @@ class ExactArithmetic(NumpyArithmetic[Rationals]):
             raise not_integers("fractions")
         return torch.tensor([int(value.p) for value in x.ravel()], dtype=torch.int64).reshape(x.shape)
 
-    # field -------------------------------------------------------------------------------------------------------
+    # field --------------------------------------------------------------------------------------------------
     def add(self, x: Rationals, y: Rationals) -> Rationals:
         """Sum."""
         return np.asarray(x + y, dtype=object)
@@ -137,7 +140,7 @@ class ExactArithmetic(NumpyArithmetic[Rationals]):
         right = matrix(*y.shape, y.ravel().tolist())
         return self._array((left * right).entries(), (x.shape[0], y.shape[1]))
 
-    # order -------------------------------------------------------------------------------------------------------
+    # order --------------------------------------------------------------------------------------------------
     def maximum(self, x: Rationals, y: Rationals) -> Rationals:
         """Larger of two, entry by entry."""
         return np.asarray(np.maximum(x, y), dtype=object)
@@ -149,7 +152,7 @@ class ExactArithmetic(NumpyArithmetic[Rationals]):
             raise EnclosureError("a maximum over nothing but padding")
         return result
 
-    # functions ---------------------------------------------------------------------------------------------------
+    # functions ----------------------------------------------------------------------------------------------
     def function(self, name: str, x: Rationals) -> Rationals:
         """``abs`` and ``floor``; ``sqrt`` where it is rational.
 

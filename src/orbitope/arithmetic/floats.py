@@ -1,4 +1,5 @@
-"""Plain torch floats: the arithmetic of the traced program itself. Fast, differentiable, without any guarantee."""
+"""Plain torch floats: the arithmetic of the traced program itself. Fast, differentiable, without any
+guarantee."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from fractions import Fraction
 from typing import Any
 
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 
 from orbitope.arithmetic._checks import check_indices, not_integers, unknown_function
 from orbitope.arithmetic.base import ELEMENTARY, Arithmetic
@@ -16,7 +17,11 @@ from orbitope.arithmetic.base import ELEMENTARY, Arithmetic
 _FUNCTIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     name: getattr(torch, name) for name in ELEMENTARY
 }
-_CONVOLUTIONS: dict[int, Callable[..., torch.Tensor]] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+_CONVOLUTIONS: dict[int, Callable[..., torch.Tensor]] = {
+    1: functional.conv1d,
+    2: functional.conv2d,
+    3: functional.conv3d,
+}
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,8 @@ class Operand:
 
 
 def substitute(template: Any, operands: Sequence[Any]) -> Any:
-    """The template with every ``Operand`` in it, at any depth of lists, tuples and dicts, replaced by its value.
+    """The template with every ``Operand`` in it, at any depth of lists, tuples and dicts, replaced by its
+    value.
 
     >>> substitute([Operand(1), (2, Operand(0))], ["a", "b"])
     ['b', (2, 'a')]
@@ -62,9 +68,10 @@ class TorchArithmetic(Arithmetic[torch.Tensor]):
         self.dtype = dtype
         self.device = device
 
-    # numbers -----------------------------------------------------------------------------------------------------
+    # numbers ------------------------------------------------------------------------------------------------
     def lift(self, tensor: torch.Tensor) -> torch.Tensor:
-        """The tensor on the arithmetic's device; floating ones in its dtype, integers and booleans as they are."""
+        """The tensor on the arithmetic's device; floating ones in its dtype, integers and booleans as they
+        are."""
         dtype = self.dtype if tensor.is_floating_point() else None
         return tensor.to(device=self.device, dtype=dtype)
 
@@ -86,7 +93,7 @@ class TorchArithmetic(Arithmetic[torch.Tensor]):
         """The tensor, or its cast to floats where it holds integers."""
         return x if x.is_floating_point() else x.to(self._floating)
 
-    # structure ---------------------------------------------------------------------------------------------------
+    # structure ----------------------------------------------------------------------------------------------
     def shape(self, x: torch.Tensor) -> tuple[int, ...]:
         """Shape."""
         return tuple(x.shape)
@@ -116,7 +123,7 @@ class TorchArithmetic(Arithmetic[torch.Tensor]):
         if any(width < 0 for pair in widths for width in pair):
             raise ValueError(f"negative padding {list(widths)}")
         flat = [width for pair in reversed(widths) for width in pair]
-        return F.pad(x, flat, value=value)
+        return functional.pad(x, flat, value=value)
 
     def take(self, x: torch.Tensor, indices: torch.Tensor, axis: int) -> torch.Tensor:
         """Entries of ``axis`` at integer ``indices``, whose axes replace that axis."""
@@ -134,7 +141,7 @@ class TorchArithmetic(Arithmetic[torch.Tensor]):
             raise not_integers("a floating-point tensor")
         return x.to(torch.int64)
 
-    # field -------------------------------------------------------------------------------------------------------
+    # field --------------------------------------------------------------------------------------------------
     def add(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """Sum; booleans count as 0 and 1."""
         return _arithmetical(x) + _arithmetical(y)
@@ -170,7 +177,7 @@ class TorchArithmetic(Arithmetic[torch.Tensor]):
         """Negative."""
         return -_arithmetical(x)
 
-    # order -------------------------------------------------------------------------------------------------------
+    # order --------------------------------------------------------------------------------------------------
     def maximum(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """Larger of two, entry by entry."""
         return torch.maximum(x, y)
@@ -183,7 +190,7 @@ class TorchArithmetic(Arithmetic[torch.Tensor]):
         """Largest over axes, which disappear."""
         return torch.amax(x, dim=tuple(axes)) if axes else x
 
-    # functions ---------------------------------------------------------------------------------------------------
+    # functions ----------------------------------------------------------------------------------------------
     def function(self, name: str, x: torch.Tensor) -> torch.Tensor:
         """One of the elementary functions ``ELEMENTARY``, entry by entry."""
         if name not in _FUNCTIONS:
@@ -206,11 +213,7 @@ class TorchArithmetic(Arithmetic[torch.Tensor]):
         dilation: Sequence[int],
         groups: int,
     ) -> torch.Tensor:
-        """Cross-correlation by torch's kernels; beyond three spatial axes by unfolding."""
-        if len(stride) not in _CONVOLUTIONS:
-            return super().convolve(
-                x, weight, stride=stride, padding=padding, dilation=dilation, groups=groups
-            )
+        """Cross-correlation in one to three spatial dimensions, by torch's kernels."""
         dtype = torch.promote_types(_arithmetical(x).dtype, weight.dtype)
         return _CONVOLUTIONS[len(stride)](
             x.to(dtype),
@@ -227,8 +230,8 @@ class TorchArithmetic(Arithmetic[torch.Tensor]):
         Args:
             target: its name, for messages only.
             xs: operands.
-            settings: ``function``, the callable; ``args`` and ``kwargs``, its recorded arguments, in which every
-                ``Operand(k)`` stands for ``xs[k]``.
+            settings: ``function``, the callable; ``args`` and ``kwargs``, its recorded arguments, in which
+                every ``Operand(k)`` stands for ``xs[k]``.
         """
         function: Callable[..., torch.Tensor] = settings["function"]
         args: Sequence[Any] = settings.get("args", ())
@@ -237,5 +240,6 @@ class TorchArithmetic(Arithmetic[torch.Tensor]):
 
 
 def _arithmetical(x: torch.Tensor) -> torch.Tensor:
-    """The tensor, or its cast to integers where it holds booleans (whose sum torch takes for a logical or)."""
+    """The tensor, or its cast to integers where it holds booleans (whose sum torch takes for a logical
+    or)."""
     return x.to(torch.int64) if x.dtype == torch.bool else x
