@@ -42,9 +42,7 @@ def test_field_is_that_of_fractions(pairs: list[tuple[float, float]]) -> None:
     assert fractions(EXACT.maximum(a, b)) == [max(p, q) for p, q in zip(left, right, strict=True)]
     assert fractions(EXACT.sum(a, (0,))) == [sum(left)]
     assert fractions(EXACT.mean(a, (0,))) == [sum(left) / len(left)]
-    assert fractions(EXACT.contract("i,i->", [a, b])) == [
-        sum(p * q for p, q in zip(left, right, strict=True))
-    ]
+    assert fractions(EXACT.contract("i,i->", [a, b])) == [sum(p * q for p, q in zip(left, right, strict=True))]
     assert fractions(EXACT.function("floor", a)) == [Fraction(math.floor(p)) for p in left]
     if all(right):
         assert fractions(EXACT.div(a, b)) == [p / q for p, q in zip(left, right, strict=True)]
@@ -120,10 +118,7 @@ def test_refusals() -> None:
     """What has no exact rational value."""
     one, two, zero = EXACT.full((1,), 1), EXACT.full((1,), 2), EXACT.full((1,), 0)
     refusals: list[Callable[[], object]] = [
-        *(
-            lambda name=name: EXACT.function(name, one)
-            for name in ("exp", "log", "tanh", "sigmoid", "erf", "sin")
-        ),
+        *(lambda name=name: EXACT.function(name, one) for name in ("exp", "log", "tanh", "sigmoid", "erf", "sin")),
         lambda: EXACT.function("gamma", one),
         lambda: EXACT.function("sqrt", two),
         lambda: EXACT.function("sqrt", EXACT.neg(one)),

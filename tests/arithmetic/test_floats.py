@@ -114,9 +114,7 @@ def test_empty_axes_reduce_nothing() -> None:
         assert torch.equal(reduce(x, ()), x)
 
 
-@pytest.mark.parametrize(
-    "indices", [torch.tensor([3]), torch.tensor([-1]), torch.tensor([0.0]), torch.tensor([True])]
-)
+@pytest.mark.parametrize("indices", [torch.tensor([3]), torch.tensor([-1]), torch.tensor([0.0]), torch.tensor([True])])
 def test_bad_indices_are_refused(indices: torch.Tensor) -> None:
     """Out of range, negative, floating, boolean."""
     with pytest.raises(DataError):
@@ -148,8 +146,6 @@ def test_call_puts_operands_in_their_places() -> None:
         kwargs={},
     )
     assert torch.equal(joined, torch.cat([y, x], 1))
-    rolled = PLAIN.call(
-        "aten.roll.default", [x], function=torch.ops.aten.roll.default, args=(Operand(0), [1], [0])
-    )
+    rolled = PLAIN.call("aten.roll.default", [x], function=torch.ops.aten.roll.default, args=(Operand(0), [1], [0]))
     assert torch.equal(rolled, x)
     assert substitute({"a": (Operand(0), [3, Operand(1)])}, [1, 2]) == {"a": (1, [3, 2])}

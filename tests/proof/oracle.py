@@ -11,6 +11,7 @@ from math import prod
 
 import flint
 import numpy as np
+import torch
 
 flint.ctx.prec = 700
 LOW = {"float64": "<f8", "float32": "<f4", "float16": "<f2", "int64": "<i8", "int32": "<i4", "int16": "<i2"}
@@ -235,7 +236,9 @@ def mean_loss(program, point, constants, data):
 
 def within(value, low, high):
     """Whether low <= value <= high is certain."""
-    return bool(ball(low) <= value) and bool(value <= ball(high)) if isinstance(value, flint.arb) else low <= value <= high
+    return (
+        bool(ball(low) <= value) and bool(value <= ball(high)) if isinstance(value, flint.arb) else low <= value <= high
+    )
 
 
 # certificates ------------------------------------------------------------------------------------------------------
@@ -290,7 +293,9 @@ def is_true(document):
     gap = average - sum(values[1:], values[0]) / len(values)
     claims = [end - start, gap] if document["claim"] == "orbit-average" else [gap]
     numbers = [Fraction(x.rstrip(".,;")) for x in re.findall(r"at least (\S+)", document["statement"])]
-    said = len(numbers) == len(claims) and all(n > 0 and bool(c >= ball_or(n, c)) for n, c in zip(numbers, claims, strict=True))
+    said = len(numbers) == len(claims) and all(
+        n > 0 and bool(c >= ball_or(n, c)) for n, c in zip(numbers, claims, strict=True)
+    )
     if "nor quasi-convex" in document["statement"]:
         said &= all(bool(average > v) for v in values)
     if document["claim"] == "orbit-average":
@@ -502,8 +507,12 @@ def convolutional():
         "mean": np.full(2, 0.125, dtype=np.float32),
         "var": np.full(2, 0.7, dtype=np.float32),
     }
-    swap = [1, 0]
-    blocks = [4, 5, 6, 7, 0, 1, 2, 3]
+    images = rng.standard_normal((3, 1, 4, 4)).astype(np.float32)
+    t = {name: torch.from_numpy(v) for name, v in parameters.items()}
+    seen = torch.nn.functional.conv2d(torch.from_numpy(images), t["k"], padding=1)
+    seen = torch.nn.functional.batch_norm(seen, t["mean"], t["var"], t["gain"], t["shift"], eps=1e-5)
+    labels = (torch.nn.functional.max_pool2d(seen.relu(), 2).flatten(1) @ t["dense"].T).argmax(1)
+    swap, blocks = [1, 0], [4, 5, 6, 7, 0, 1, 2, 3]
     return {
         "claim": "orbit-average",
         "variables": ["k", "gain", "shift", "dense"],
@@ -518,8 +527,5 @@ def convolutional():
             }
         ],
         "violated": 0,
-        "data": {
-            "x": rng.standard_normal((3, 1, 4, 4)).astype(np.float32),
-            "target": np.eye(2, dtype=np.uint8)[[0, 1, 0]],
-        },
+        "data": {"x": images, "target": np.eye(2, dtype=np.uint8)[labels.numpy()]},
     }

@@ -231,7 +231,9 @@ def test_a_gap_below_the_enclosure_is_not_proved(monkeypatch):
 
     original = prover._Attempt._bounds
     monkeypatch.setattr(
-        prover._Attempt, "_bounds", lambda self, point: tuple(v + d for v, d in zip(original(self, point), (-9, 9), strict=True))
+        prover._Attempt,
+        "_bounds",
+        lambda self, point: tuple(v + d for v, d in zip(original(self, point), (-9, 9), strict=True)),
     )
     result = prove(Objective(model, "cross_entropy", (x, y)), claim="midpoint")
     assert isinstance(result, NotProven) and "width of the enclosure" in result.reason

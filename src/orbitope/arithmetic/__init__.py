@@ -1,5 +1,4 @@
-"""What a number is: torch floats, balls around the exact value, exact rationals. One interface,
-``Arithmetic``."""
+"""What a number is: torch floats, balls around the exact value, or exact rationals, by one interface."""
 
 from orbitope.arithmetic.balls import Ball, BallArithmetic
 from orbitope.arithmetic.base import ELEMENTARY, Arithmetic

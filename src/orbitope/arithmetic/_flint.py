@@ -1,5 +1,4 @@
-"""python-flint, imported only when it is needed: exact rationals, and Arb for functions we have no own proof
-for."""
+"""Exact rationals and Arb by python-flint, which is imported only when it is needed."""
 
 from __future__ import annotations
 

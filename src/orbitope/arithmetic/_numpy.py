@@ -32,7 +32,7 @@ class NumpyArithmetic(Arithmetic[Array]):
 
     @abstractmethod
     def _move(self, x: Array, move: Callable[[Entries], Entries]) -> Array:
-        """The array with ``move``, which only moves entries, applied to each NumPy array that it consists of."""
+        """The array with ``move``, which only moves entries, applied to each NumPy array in it."""
 
     @abstractmethod
     def _multiply(self, x: Array, y: Array, product: Product, terms: int) -> Array:
@@ -73,9 +73,7 @@ class NumpyArithmetic(Arithmetic[Array]):
         positions = indices.detach().cpu().numpy()
         return self._move(x, lambda a: np.take(a, positions, axis=axis))
 
-    def windows(
-        self, x: Array, kernel: Sequence[int], *, stride: Sequence[int], dilation: Sequence[int]
-    ) -> Array:
+    def windows(self, x: Array, kernel: Sequence[int], *, stride: Sequence[int], dilation: Sequence[int]) -> Array:
         """Sliding windows over trailing axes, as views: ``[N, C, *space] -> [N, C, *out, *kernel]``."""
         return self._move(x, lambda a: unfold(a, kernel, stride, dilation))
 
@@ -133,8 +131,7 @@ def parse(spec: str, count: int) -> tuple[list[str], str]:
 
 @dataclass(frozen=True)
 class Pairing:
-    """Two operands arranged as a batch of matrix products: ``[batch, rows, inner] @ [batch, inner,
-    columns]``.
+    """Two operands arranged for matrix products: ``[batch, rows, inner] @ [batch, inner, columns]``.
 
     Attributes:
         left, right: permutations that bring the operands' axes into that order.
@@ -152,14 +149,14 @@ class Pairing:
 
     @staticmethod
     def of(left: str, shape: Sequence[int], right: str, other: Sequence[int], needed: set[str]) -> Pairing:
-        """The arrangement for operands with these labels and shapes; labels in both and not ``needed`` are
-        summed."""
+        """The arrangement for operands with these labels and shapes.
+
+        Labels in both and not ``needed`` are summed over.
+        """
         sizes = dict(zip(left, shape, strict=True))
         for label, size in zip(right, other, strict=True):
             if sizes.setdefault(label, size) != size:
-                raise ValueError(
-                    f"label {label!r} has sizes {sizes[label]} and {size} in {left!r}, {right!r}"
-                )
+                raise ValueError(f"label {label!r} has sizes {sizes[label]} and {size} in {left!r}, {right!r}")
         batch = [label for label in left if label in right and label in needed]
         inner = [label for label in left if label in right and label not in needed]
         rows = [label for label in left if label not in right]
@@ -185,7 +182,7 @@ class Pairing:
         x = x.transpose(self.left).reshape(*stack, rows, inner)
         y = y.transpose(self.right).reshape(*stack, inner, columns)
         result = matmul(x, y) if self.inner else x * y  # without an inner axis: one product for each entry
-        return result.reshape(*self.batch, *self.rows, *self.columns)
+        return result.reshape((*self.batch, *self.rows, *self.columns))
 
 
 def unfold(x: Entries, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]) -> Entries:
@@ -206,8 +203,7 @@ def correlate(
     groups: int,
     block: int = 1 << 22,
 ) -> Entries:
-    """Cross-correlation of padded ``[N, C, *space]`` with ``[O, C/groups, *kernel]``: unfolded, then matrix
-    products.
+    """Cross-correlation of padded ``[N, C, *space]`` with ``[O, C/groups, *kernel]`` by matrix products.
 
     Samples are unfolded in blocks of at most ``block`` entries (or one sample), which bounds the memory.
     """

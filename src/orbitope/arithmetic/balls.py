@@ -171,7 +171,7 @@ class BallArithmetic(NumpyArithmetic[Ball]):
         whole = bool(np.all(np.rint(x.center) == x.center)) and bool(np.all(np.abs(x.center) <= 2.0**53))
         if not whole or (x.radius is not None and bool(np.any(x.radius))):
             raise not_integers("balls that are not exact whole numbers below 2^53")
-        return torch.from_numpy(x.center.astype(np.int64))
+        return torch.tensor(x.center.astype(np.int64))
 
     # field --------------------------------------------------------------------------------------------------
     def add(self, x: Ball, y: Ball) -> Ball:
@@ -215,36 +215,38 @@ class BallArithmetic(NumpyArithmetic[Ball]):
             |Σ xy − fl(Σ c_x c_y)| ≤ Σ |c_x|r_y + r_x|c_y| + r_x r_y + γ|c_x||c_y|
                                    = Σ (r_x + γ|c_x|)|c_y| + (|c_x| + r_x) r_y.
 
-        One product of matrices for the midpoints and one for each sum of this bound: the second falls away
-        where y is exact, and by symmetry the bound needs only one where x is. An exact operand thus costs no
-        product for a radius it does not have. γ|c_x| may underflow before it meets a large |c_y|: therefore
-        TINY is added to it, and again to the sum, for the products that underflow themselves. Each term of
-        either sum passes through at most n + 4
-        roundings, and two more make it a radius: ``inflation(n)`` covers them.
+        This takes one product of matrices for the midpoints and one for each sum of the bound; an exact operand
+        makes one of the sums vanish. No term of the bound passes through more than n + 5 roundings, which the factor
+        ``inflation(n)`` makes up for; it is applied to one factor of each product, often the smaller one.
+
+        Underflow: each c_x c_y and each product of the bound may lose 2⁻¹⁰⁷⁵, for which TINY is added; γ|c_x| may lose
+        as much before it meets |c_y|, for which TINY·max|c_y| is.
         """
-        rate = self.growth(terms)
+        rate, factor = self.growth(terms), self.inflation(terms)
         with np.errstate(all="ignore"):
             center = product(x.center, y.center)
             if x.radius is None and y.radius is None:
                 radius = product(np.abs(x.center), np.abs(y.center))
-                radius *= rate
+                radius *= rate * factor
+                radius += TINY
             elif x.radius is None:
-                radius = product(np.abs(x.center), self._reach(y, rate))
+                left = np.abs(x.center)
+                radius = product(left, self._reach(y, rate) * factor)
+                radius += TINY * (1.0 + np.max(left, initial=0.0))
             else:
-                radius = product(self._reach(x, rate), np.abs(y.center))
+                right = np.abs(y.center)
+                radius = product(self._reach(x, rate), right * factor)
                 if y.radius is not None:
-                    radius += product(np.abs(x.center) + x.radius, y.radius)
-            radius += TINY
-            radius *= self.inflation(terms)
+                    radius += product(np.abs(x.center) + x.radius, y.radius * factor)
+                radius += TINY * (1.0 + np.max(right, initial=0.0))
         return _checked("a sum of products", center, radius)
 
     def _reach(self, x: Ball, rate: float) -> Floats:
-        """The sum r + rate·|c| + TINY, at least (1 − u)³ times the exact value."""
+        """The sum r + rate·|c|: at least (1 − u)² times the exact value, less 2⁻¹⁰⁷⁵ for underflow."""
         reach = np.abs(x.center)
         reach *= rate
         if x.radius is not None:
             reach += x.radius
-        reach += TINY
         return reach
 
     def div(self, x: Ball, y: Ball) -> Ball:
@@ -275,14 +277,16 @@ class BallArithmetic(NumpyArithmetic[Ball]):
         return _checked("a quotient", center, radius)
 
     def sum(self, x: Ball, axes: Sequence[int]) -> Ball:
-        """Sum over axes, which disappear: Σ (r + γ_n|c|), in any order of summation. A single term is
-        exact."""
+        """Sum over axes, which disappear; a single term is exact.
+
+        The radius is Σ (r + γ_n|c|), for any order of summation.
+        """
         terms = math.prod(x.shape[axis] for axis in axes)
         if terms == 1:
             return self._move(x, lambda a: np.squeeze(a, axis=tuple(axes)))
         with np.errstate(all="ignore"):
             center = np.sum(x.center, axis=tuple(axes))
-            radius = np.sum(self._reach(x, self.growth(terms)), axis=tuple(axes))
+            radius = np.sum(self._reach(x, self.growth(terms)), axis=tuple(axes)) + TINY
             radius = radius * self.inflation(terms)
         return _checked("a sum", center, radius)
 
@@ -333,12 +337,11 @@ class BallArithmetic(NumpyArithmetic[Ball]):
         return Ball(center, np.asarray(x.radius * (x.center >= -x.radius)))
 
     def amax(self, x: Ball, axes: Sequence[int]) -> Ball:
-        """Largest over axes, which disappear: the largest midpoint, with the largest radius among the
-        candidates.
+        """Largest over axes, which disappear.
 
-        An entry is no candidate if its upper end lies below another's lower end; rounding of the ends is
-        monotone, so that the computed ends never wrongly exclude one. The maximum of the candidates is
-        1-Lipschitz.
+        The largest midpoint, with the largest radius among the candidates. An entry is no candidate if its
+        upper end lies below another's lower end; rounding of the ends is monotone, so that the computed ends
+        never wrongly exclude one. The maximum of the candidates is 1-Lipschitz.
         """
         center = np.max(x.center, axis=tuple(axes))
         radius = None

@@ -140,7 +140,14 @@ class Arithmetic(ABC, Generic[Array]):
         return self.sub(shifted, self.broadcast(self.reshape(self.function("log", total), keep), shape))
 
     def convolve(
-        self, x: Array, weight: Array, *, stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], groups: int
+        self,
+        x: Array,
+        weight: Array,
+        *,
+        stride: Sequence[int],
+        padding: Sequence[int],
+        dilation: Sequence[int],
+        groups: int,
     ) -> Array:
         """Cross-correlation ``[N, C, *space]`` with ``[O, C/groups, *kernel]``: unfold, then one contraction."""
         space = len(stride)
@@ -157,9 +164,7 @@ class Arithmetic(ABC, Generic[Array]):
         result = self.contract(f"ngc{a}{b},goc{b}->ngo{a}", [grouped, kernels])
         return self.reshape(result, (batch, out_channels, *out_space))
 
-    def windows(
-        self, x: Array, kernel: Sequence[int], *, stride: Sequence[int], dilation: Sequence[int]
-    ) -> Array:
+    def windows(self, x: Array, kernel: Sequence[int], *, stride: Sequence[int], dilation: Sequence[int]) -> Array:
         """Sliding windows over trailing spatial axes: ``[N, C, *space] -> [N, C, *out, *kernel]``."""
         shape = self.shape(x)
         first = len(shape) - len(kernel)

@@ -1,5 +1,4 @@
-"""Exact rationals: what the other arithmetics are tested against, and proofs of small networks without any
-rounding."""
+"""Exact rationals: the reference for the other arithmetics, and proofs of small networks without rounding."""
 
 from __future__ import annotations
 
@@ -49,12 +48,10 @@ class ExactArithmetic(NumpyArithmetic[Rationals]):
             raise EnclosureError("complex tensors are no rationals", got=str(tensor.dtype))
         values = tensor.detach().cpu()
         values = values.to(torch.float64) if values.is_floating_point() else values
-        flat: list[float | int | bool] = values.reshape(-1).tolist()
+        flat = values.reshape(-1).numpy().tolist()
         return self._array([self._rational(value) for value in flat], tuple(tensor.shape))
 
-    def full(
-        self, shape: Sequence[int], value: Fraction | float | int, like: Rationals | None = None
-    ) -> Rationals:
+    def full(self, shape: Sequence[int], value: Fraction | float | int, like: Rationals | None = None) -> Rationals:
         """An array of one value, exactly."""
         result = np.empty(tuple(shape), dtype=object)
         result.fill(self._rational(value))
@@ -84,9 +81,8 @@ class ExactArithmetic(NumpyArithmetic[Rationals]):
         return np.concatenate(list(xs), axis=axis)
 
     def pad(self, x: Rationals, widths: Sequence[tuple[int, int]], value: float = 0.0) -> Rationals:
-        """Constant padding before and after each axis; −∞ is allowed, and only maxima know what to do with
-        it."""
-        filler = LOWEST if value == -math.inf else self._rational(value)
+        """Constant padding before and after each axis; −∞ is allowed, and nothing but maxima accept it."""
+        filler: Any = LOWEST if value == -math.inf else self._rational(value)
         return np.pad(x, list(widths), constant_values=filler)
 
     def integers(self, x: Rationals) -> torch.Tensor:
@@ -179,9 +175,7 @@ class ExactArithmetic(NumpyArithmetic[Rationals]):
     def _root(self, value: Any) -> Any:
         p, q = int(value.p), int(value.q)
         if p < 0 or math.isqrt(p) ** 2 != p or math.isqrt(q) ** 2 != q:
-            raise EnclosureError(
-                "an irrational square root", got=str(value), fix="evaluate in ball arithmetic"
-            )
+            raise EnclosureError("an irrational square root", got=str(value), fix="evaluate in ball arithmetic")
         return self._flint.fmpq(math.isqrt(p), math.isqrt(q))
 
 

@@ -1,12 +1,11 @@
-"""Plain torch floats: the arithmetic of the traced program itself. Fast, differentiable, without any
-guarantee."""
+"""Plain torch floats, the arithmetic of the traced program: fast, differentiable, without any guarantee."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch.nn import functional
@@ -14,9 +13,7 @@ from torch.nn import functional
 from orbitope.arithmetic._checks import check_indices, not_integers, unknown_function
 from orbitope.arithmetic.base import ELEMENTARY, Arithmetic
 
-_FUNCTIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
-    name: getattr(torch, name) for name in ELEMENTARY
-}
+_FUNCTIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {name: getattr(torch, name) for name in ELEMENTARY}
 _CONVOLUTIONS: dict[int, Callable[..., torch.Tensor]] = {
     1: functional.conv1d,
     2: functional.conv2d,
@@ -32,23 +29,20 @@ class Operand:
 
 
 def substitute(template: Any, operands: Sequence[Any]) -> Any:
-    """The template with every ``Operand`` in it, at any depth of lists, tuples and dicts, replaced by its
-    value.
+    """The template with every ``Operand`` in it replaced, at any depth of lists, tuples and dicts.
 
     >>> substitute([Operand(1), (2, Operand(0))], ["a", "b"])
     ['b', (2, 'a')]
     """
-    match template:
-        case Operand(index=index):
-            return operands[index]
-        case list():
-            return [substitute(item, operands) for item in template]
-        case tuple():
-            return tuple(substitute(item, operands) for item in template)
-        case dict():
-            return {key: substitute(item, operands) for key, item in template.items()}
-        case _:
-            return template
+    if isinstance(template, Operand):
+        return operands[template.index]
+    if isinstance(template, dict):
+        entries = cast("dict[Any, Any]", template)
+        return {key: substitute(item, operands) for key, item in entries.items()}
+    if isinstance(template, list | tuple):
+        items = [substitute(item, operands) for item in cast("Sequence[Any]", template)]
+        return items if isinstance(template, list) else tuple(items)
+    return template
 
 
 class TorchArithmetic(Arithmetic[torch.Tensor]):
@@ -70,8 +64,7 @@ class TorchArithmetic(Arithmetic[torch.Tensor]):
 
     # numbers ------------------------------------------------------------------------------------------------
     def lift(self, tensor: torch.Tensor) -> torch.Tensor:
-        """The tensor on the arithmetic's device; floating ones in its dtype, integers and booleans as they
-        are."""
+        """The tensor on the arithmetic's device; a floating one in its dtype, any other as it is."""
         dtype = self.dtype if tensor.is_floating_point() else None
         return tensor.to(device=self.device, dtype=dtype)
 
@@ -240,6 +233,5 @@ class TorchArithmetic(Arithmetic[torch.Tensor]):
 
 
 def _arithmetical(x: torch.Tensor) -> torch.Tensor:
-    """The tensor, or its cast to integers where it holds booleans (whose sum torch takes for a logical
-    or)."""
+    """The tensor, with booleans cast to integers: torch takes their sum for a logical or."""
     return x.to(torch.int64) if x.dtype == torch.bool else x

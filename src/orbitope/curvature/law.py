@@ -22,7 +22,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import combinations, product
 from math import prod
-from typing import Any
 
 import torch
 
@@ -109,12 +108,13 @@ def _run(node: Node, arrays: Sequence[torch.Tensor]) -> torch.Tensor:
 def _affine(node: Node, behaviour: Behaviour, operands: Sequence[State]) -> State:
     zeros = [torch.zeros(x.varies.shape, dtype=torch.float64) for x in operands]
     offset = _run(node, zeros)
+    scale = 1 + offset[offset.isfinite()].abs().sum()  # no term is lost beside the offset
 
     def reached(masks: Sequence[Mask]) -> Mask:
         total = torch.zeros(node.shape, dtype=torch.bool)
         for k, mask in enumerate(masks):
             if mask.any():  # operands one by one: within one of them all coefficients have the same sign
-                total |= _run(node, [*zeros[:k], mask.double(), *zeros[k + 1 :]]) != offset
+                total |= _run(node, [*zeros[:k], mask * scale, *zeros[k + 1 :]]) != offset
         return total
 
     directions = behaviour.monotone
@@ -136,7 +136,7 @@ def _may(x: State, sign: int) -> Mask:
 # multilinear ----------------------------------------------------------------------------------------------------------
 def _factors(node: Node, behaviour: Behaviour, indexing: Indexing) -> list[tuple[int, ...]]:
     """Positions of the operands that form one factor: alone, or twice the same expression at the same index."""
-    left = [k for k, degree in enumerate(behaviour.homogeneous) if degree is not None]
+    left = [k for k in range(len(node.inputs)) if k not in _held(behaviour)]
     factors: list[tuple[int, ...]] = []
     while left:
         k = left.pop(0)
@@ -147,6 +147,11 @@ def _factors(node: Node, behaviour: Behaviour, indexing: Indexing) -> list[tuple
             left.remove(same[0])
         factors.append((k, *same[:1]))
     return factors
+
+
+def _held(behaviour: Behaviour) -> list[int]:
+    """Operands of a multilinear form in which nothing is claimed, such as indices."""
+    return [k for k, degree in enumerate(behaviour.homogeneous) if degree is None]
 
 
 def _factor(operands: Sequence[State], positions: tuple[int, ...]) -> State:
@@ -171,8 +176,8 @@ def _meets(
 
 def _multilinear(node: Node, behaviour: Behaviour, indexing: Indexing, operands: Sequence[State]) -> State:
     factors = _factors(node, behaviour, indexing)
-    held = [k for k, degree in enumerate(behaviour.homogeneous) if degree is None]
-    if held:  # nothing is claimed of some operands (indices): linear in a single factor while they are constant
+    held = _held(behaviour)
+    if held:  # linear in a single factor, while they are constant
         if len(factors) != 1 or any(bool(operands[k].varies.any()) for k in held):
             return _unclaimed(node, operands)
         spread = _spread(node, indexing)
@@ -319,6 +324,3 @@ def _signed(state: State, where: Mask, sign: int) -> State:
     nonnegative = state.nonnegative | where if sign >= 0 else state.nonnegative
     nonpositive = state.nonpositive | where if sign <= 0 else state.nonpositive
     return replace(state, nonnegative=nonnegative, nonpositive=nonpositive)
-
-
-__all__: list[Any] = ["depends", "derive", "products_of_variables"]

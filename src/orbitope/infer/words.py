@@ -116,9 +116,10 @@ class Words:
     def fix(self, word: Word, reason: Reason) -> None:
         """Tell all positions of a word apart; the first reason is kept."""
         for factor in self.resolve(word):
-            if isinstance(factor, Wild) or factor.fixed is not None:
+            if isinstance(factor, Wild):
                 continue
-            factor.fixed = reason
+            if factor.segments is None:
+                factor.fixed = factor.fixed or reason
             for segment in self.segments(factor):
                 self.fix(segment, reason)
 
@@ -203,6 +204,8 @@ class Words:
 
     def _refined(self, factor: Atom, sizes: Sequence[int]) -> list[Word]:
         """The segments of a sum, cut so that every run of ``sizes`` begins at the start of a segment."""
+        if factor.segments is None:
+            return self._cut_factor(factor, sizes)
         wanted = set(_ends(sizes))
         refined: list[Word] = []
         at = 0
@@ -258,23 +261,35 @@ class Words:
         x, y = self.find(x), self.find(y)
         if x is y:
             return (x,)
-        if x.segments is not None and y.segments is not None:
-            self._join_sums(x, y)
-        elif x.segments is not None:
-            x, y = y, x
-        # from here on x has no structure of its own, or both were unified segment by segment
-        reason = y.fixed or x.fixed
+        if x.segments is not None or y.segments is not None:
+            return self._join_sums(x, y)
         x.parent = y
-        if reason is not None:
-            y.fixed = None
-            self.fix((y,), reason)
+        y.fixed = y.fixed or x.fixed
         return (y,)
 
-    def _join_sums(self, x: Atom, y: Atom) -> None:
-        points = sorted({*_ends([size_of(s) for s in self.segments(x)]), *_ends([size_of(s) for s in self.segments(y)])})
+    def _join_sums(self, x: Atom, y: Atom) -> Word:
+        """Two sums segment by segment; a plain atom is cut first.
+
+        A sum is nothing but its segments, so the two stay apart: where one of them is constant (padding, a mask), it
+        takes on the identity of the other in the result only, and may meet another partner elsewhere.
+        """
+        points = sorted({*_ends(self._run_sizes(x)), *_ends(self._run_sizes(y))})
         sizes = [b - a for a, b in zip([0, *points], points, strict=False)]
-        pairs = zip(self._refined(x, sizes), self._refined(y, sizes), strict=True)
-        y.segments = tuple(self.unify(first, second) for first, second in pairs)
+        firsts, seconds = self._refined(x, sizes), self._refined(y, sizes)
+        merged = [self.unify(first, second) for first, second in zip(firsts, seconds, strict=True)]
+        for whole in (x, y):
+            if not self.has_wild((whole,)):
+                return (whole,)
+        return self.sum(merged)
+
+    def _run_sizes(self, atom: Atom) -> list[int]:
+        return [size_of(segment) for segment in self.segments(atom)] or [atom.size]
+
+    def has_wild(self, word: Word) -> bool:
+        """Whether the value is constant along some run of the word."""
+        return any(
+            isinstance(factor, Wild) or any(map(self.has_wild, self.segments(factor))) for factor in self.resolve(word)
+        )
 
 
 def _ends(sizes: Sequence[int]) -> list[int]:

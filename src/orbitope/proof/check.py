@@ -919,7 +919,7 @@ def statement(document: Json) -> str:
     text = f"Let F be the mean over {samples} samples of the program's output as a function of {listed}, "
     text += "every other parameter and constant being held fixed. "
     if document["claim"] == "midpoint":
-        text += f"Let B be the point A with {units} permuted, and M = (A + B)/2. "
+        text += f"Let B be the point A with units of {units} permuted, and M = (A + B)/2. "
         text += f"Then F(M) exceeds (F(A) + F(B))/2 by at least {shown(gap)}"
     else:
         rise, order = shown(bounds["end"][0] - bounds["start"][1]), steps[document["violated"]]["order"]

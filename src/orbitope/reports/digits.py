@@ -112,7 +112,7 @@ def train(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> list[float]:
-    """Fit a classifier in place by Adam on the cross-entropy, with a learning rate that falls to zero.
+    """Fit a classifier in place by Adam on the cross-entropy, with a learning rate that rises, then falls to zero.
 
     Args:
         model: from inputs to logits; it is left in evaluation mode.

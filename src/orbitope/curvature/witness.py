@@ -1,0 +1,91 @@
+"""A certificate of non-convexity, and the sets of variables that it settles."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+
+from orbitope.objective import Objective
+
+_AGREEMENT = 1e-9
+"""Relative; how well F at the certificate's point must agree with what the certificate says of it."""
+
+
+class Evidence(Protocol):
+    """What is read of a certificate."""
+
+    @property
+    def document(self) -> Mapping[str, Any]:
+        """The certificate as JSON."""
+        ...
+
+    @property
+    def statement(self) -> str:
+        """What it proves."""
+        ...
+
+    @property
+    def parameters(self) -> Mapping[str, torch.Tensor]:
+        """The point A and what is held fixed."""
+        ...
+
+
+@dataclass(frozen=True)
+class Witness:
+    """Which parameters the certified points differ in, and what stands in the way of using them here.
+
+    Attributes:
+        statement: what the certificate proves.
+        moved: parameters in which its points differ.
+        differing: parameters whose value in the certificate is not the value here.
+        objection: why the certificate is not about this F; empty if it is.
+    """
+
+    statement: str
+    moved: frozenset[str]
+    differing: frozenset[str]
+    objection: str = ""
+
+    def settles(self, variables: frozenset[str]) -> bool:
+        """Whether F is not convex in these variables: the points lie in the slice that is F's domain here."""
+        return not self.objection and self.moved <= variables and self.differing <= variables
+
+
+def read(certificate: Evidence, objective: Objective, params: Mapping[str, torch.Tensor]) -> Witness:
+    """What a certificate says of this objective.
+
+    Guarantee: exact for parameters and data, which are compared entry by entry; numeric for the program, which is
+    compared by the value of F at the certificate's point.
+    """
+    document = certificate.document
+    steps = document["steps"][: document["violated"] + 1]
+    moved = frozenset(name for step in steps for name in step["moves"])
+    theirs = certificate.parameters
+    if set(theirs) != set(params) or any(theirs[n].shape != p.shape for n, p in params.items()):
+        return Witness(certificate.statement, moved, frozenset(), "it is about other parameters")
+    differing = frozenset(n for n, p in params.items() if not torch.equal(theirs[n].double(), p.cpu().double()))
+    return Witness(certificate.statement, moved, differing, _objection(document, theirs, objective))
+
+
+def _objection(document: Mapping[str, Any], theirs: Mapping[str, torch.Tensor], objective: Objective) -> str:
+    stored = [_tensor(entry) for entry in document["data"].values()]
+    for name, ours in (("inputs", objective.x), ("targets", objective.target)):
+        if not any(t.shape == ours.shape and torch.equal(t.double(), ours.cpu().double()) for t in stored):
+            return f"it is about other data: the {name} differ"
+    low, high = (float.fromhex(bound) for bound in document["enclosures"]["start"])
+    here = objective.value({name: tensor.to(objective.x.device) for name, tensor in theirs.items()})
+    slack = _AGREEMENT * max(1.0, abs(here))
+    if not low - slack <= here <= high + slack:
+        return f"it is about another function: F at its point is {low:.6g} there and {here:.6g} here"
+    return ""
+
+
+def _tensor(entry: Mapping[str, Any]) -> torch.Tensor:
+    dtype: torch.dtype = getattr(torch, entry["dtype"])
+    raw = bytearray(base64.b64decode(entry["data"]))
+    flat = torch.frombuffer(raw, dtype=dtype) if raw else torch.empty(0, dtype=dtype)
+    return flat.reshape(entry["shape"])

@@ -1,0 +1,124 @@
+"""Reading an exported program: names, ties, arguments, places. Nothing here knows primitives."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.export import ExportedProgram
+from torch.export.graph_signature import OutputKind
+from torch.utils import _pytree as pytree
+
+from orbitope.graph import Node
+
+_TORCH = str(Path(torch.__file__).parent)
+
+
+def user_outputs(program: ExportedProgram) -> dict[str, torch.fx.Node]:
+    """The returned tensors by a readable name, in order; mutated buffers and inputs are no outputs."""
+    output = next(node for node in program.graph.nodes if node.op == "output")
+    returned = list(output.args[0])
+    specs = program.graph_signature.output_specs
+    nodes = [x for x, spec in zip(returned, specs, strict=True) if spec.kind == OutputKind.USER_OUTPUT]
+    named = zip(_names(program, len(nodes)), nodes, strict=True)
+    return {name: node for name, node in named if isinstance(node, torch.fx.Node)}
+
+
+def mutated_buffers(program: ExportedProgram) -> frozenset[str]:
+    """State-dict names of the buffers that a call overwrites."""
+    return frozenset(program.graph_signature.buffers_to_mutate.values())
+
+
+def _names(program: ExportedProgram, count: int) -> list[str]:
+    spec = program.call_spec.out_spec
+    if spec is None or spec.num_leaves != count:
+        return [f"output_{k}" for k in range(count)]
+    tree = pytree.tree_unflatten(list(range(count)), spec)
+    if count == 1 and tree == 0:
+        return ["output"]
+    paths, _ = pytree.tree_flatten_with_path(tree)
+    return [pytree.keystr(path).strip(".[]'\"").replace("']['", ".").replace("][", ".") or "output" for path, _ in paths]
+
+
+@dataclass(frozen=True)
+class Ties:
+    """Which state-dict names are one tensor.
+
+    Attributes:
+        owner: for each name the first name of the same tensor (storage, offset, shape and stride).
+        overlapping: names of tensors that share memory with another without being that tensor.
+    """
+
+    owner: Mapping[str, str]
+    overlapping: frozenset[str]
+
+
+def ties(state: Mapping[str, torch.Tensor]) -> Ties:
+    """Ties and overlaps among the tensors of a state dict; works on the meta device too."""
+    first: dict[tuple[Any, ...], str] = {}
+    owner: dict[str, str] = {}
+    spans: dict[int, list[tuple[int, int, str]]] = {}
+    for name, tensor in state.items():
+        owner[name] = name
+        if tensor.numel() == 0:
+            continue
+        storage = tensor.untyped_storage()._cdata
+        owner[name] = first.setdefault((storage, tensor.storage_offset(), tensor.shape, tensor.stride()), name)
+        last = sum((n - 1) * step for n, step in zip(tensor.shape, tensor.stride(), strict=True))
+        spans.setdefault(storage, []).append((tensor.storage_offset(), tensor.storage_offset() + last, name))
+    overlapping = {
+        name
+        for group in spans.values()
+        for low, high, name in group
+        if any(owner[other] != owner[name] and low <= end and start <= high for start, end, other in group)
+    }
+    return Ties(owner, frozenset(overlapping))
+
+
+def arguments(node: torch.fx.Node) -> tuple[list[Any], dict[str, Any]]:
+    """All positional arguments with defaults filled in, and the keyword-only ones that were given."""
+    schema = getattr(node.target, "_schema", None)
+    if schema is None:
+        return list(node.args), dict(node.kwargs)
+    args, kwargs = list(node.args), dict(node.kwargs)
+    positional = [argument for argument in schema.arguments if not argument.kwarg_only]
+    for argument in positional[len(args) :]:
+        args.append(kwargs.pop(argument.name, argument.default_value))
+    return args, kwargs
+
+
+def read_results(node: torch.fx.Node) -> set[int]:
+    """Which results of an operation with several are read."""
+    return {user.args[1] for user in node.users if user.target is operator.getitem and user.users}  # type: ignore[misc]
+
+
+def module_path(node: torch.fx.Node) -> str:
+    """Path of the module that an operation belongs to."""
+    stack = node.meta.get("nn_module_stack") or {}
+    return list(stack.values())[-1][0] if stack else ""
+
+
+def source_line(node: torch.fx.Node) -> str:
+    """``file.py:line`` of the innermost frame outside torch, or of the innermost at all."""
+    frames = re.findall(r'File "([^"]+)", line (\d+)', node.meta.get("stack_trace") or "")
+    own = [frame for frame in frames if not frame[0].startswith(_TORCH)]
+    if not frames:
+        return ""
+    name, line = (own or frames)[-1]
+    return f"{Path(name).name}:{line}"
+
+
+def reachable(nodes: list[Node], outputs: Sequence[str], inputs: Sequence[str]) -> list[Node]:
+    """Nodes that some output needs, and the inputs."""
+    needed = {*outputs, *inputs}
+    kept = []
+    for node in reversed(nodes):
+        if node.name in needed:
+            kept.append(node)
+            needed.update(node.inputs)
+    return kept[::-1]
