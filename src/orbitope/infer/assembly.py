@@ -21,7 +21,7 @@ from orbitope.group import (
 )
 from orbitope.infer.fibres import bases, leaves
 from orbitope.infer.unification import Unification
-from orbitope.infer.words import Atom, Wild, Word
+from orbitope.infer.words import Atom, Word
 
 
 def assemble(graph: Graph, result: Unification) -> SymmetryGroup:
@@ -46,7 +46,7 @@ class _Assembly:
         for axis in (0, 1, 2, 3, 4, 5):
             for name, axes in self.result.parameters.items():
                 if axis < len(axes):
-                    for leaf in leaves(self.words, axes[axis]):
+                    for (leaf,) in leaves(self.words, [axes[axis]]):
                         for atom in leaf:
                             found.setdefault(atom, (name, axis))
         return found
@@ -66,7 +66,7 @@ class _Assembly:
     def _axis(self, word: Word, size: int) -> Axis:
         factors: list[Axis] = []
         for factor in self.words.resolve(word):
-            if isinstance(factor, Wild):
+            if not isinstance(factor, Atom):
                 factors.append(Fixed(factor.size))
             elif factor.segments is not None:
                 parts = tuple(self._axis(part, _size(part)) for part in self.words.segments(factor))
@@ -117,7 +117,7 @@ class _Assembly:
         unknown = {node.name: node for node in self.result.unknown}
         for name, axes in self.result.parameters.items():
             for k, word in enumerate(axes):
-                for leaf in leaves(self.words, word):
+                for (leaf,) in leaves(self.words, [word]):
                     for atom in leaf:
                         if atom.fixed is None or atom.size == 1:
                             continue

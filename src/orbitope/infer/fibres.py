@@ -8,24 +8,54 @@ the consumed axis comes back through the sum.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 
 from orbitope.infer.unification import Unification
-from orbitope.infer.words import Atom, Wild, Word, Words
+from orbitope.infer.words import Atom, Family, Wild, Word, Words, common_runs, size_of, starts_of
 
 
-def leaves(words: Words, word: Word) -> list[tuple[Atom, ...]]:
-    """The plain atoms of a word, one tuple for each choice of segments of its sums."""
+def leaves(words: Words, axes: Sequence[Word]) -> Iterator[list[tuple[Atom, ...]]]:
+    """The plain atoms of each axis of a tensor, once for each choice of segments of its sums.
+
+    An index of families is chosen once for the whole tensor, so that each family yields the member that belongs.
+    """
+    plain = [words.resolve(word) for word in axes]
+    families = [factor for word in plain for factor in word if isinstance(factor, Family)]
+    runs: dict[Atom, list[int]] = {}
+    for family in families:
+        index = words.find(family.index)
+        known = runs.get(index)
+        runs[index] = common_runs([family.sizes, known] if known else [family.sizes])
+    for starts in product(*(starts_of(sizes) for sizes in runs.values())):
+        at = dict(zip(runs, starts, strict=True))
+        yield from map(list, product(*(_choices(words, word, at) for word in plain)))
+
+
+def _choices(words: Words, word: Word, at: Mapping[Atom, int]) -> list[tuple[Atom, ...]]:
+    """The atoms of one resolved word, for each choice of its segments."""
     choices: list[list[tuple[Atom, ...]]] = []
     for factor in words.resolve(word):
         if isinstance(factor, Wild):
             continue
-        if factor.segments is None:
+        if isinstance(factor, Family):
+            choices.append(_choices(words, words.member(factor, at[words.find(factor.index)]), at))
+        elif factor in at:
+            choices.append(_choices(words, _segment(words, factor, at[factor]), at))
+        elif factor.segments is None:
             choices.append([(factor,)])
         else:
-            choices.append([leaf for segment in words.segments(factor) for leaf in leaves(words, segment)])
+            choices.append([x for segment in words.segments(factor) for x in _choices(words, segment, at)])
     return [sum(choice, ()) for choice in product(*choices)]
+
+
+def _segment(words: Words, index: Atom, position: int) -> Word:
+    """The segment of an index that holds a position; the position itself where it has no segments."""
+    segments = words.segments(index)
+    for start, segment in zip(starts_of([size_of(s) for s in segments]), segments, strict=True):
+        if start <= position < start + size_of(segment):
+            return segment
+    return ()
 
 
 Leaf = tuple[Counter[Atom], frozenset[Atom]]
@@ -66,14 +96,14 @@ def _all_leaves(result: Unification) -> Iterator[Leaf]:
 
 
 def _tensor(words: Words, axes: Iterable[Word]) -> Iterator[Leaf]:
-    for choice in product(*(leaves(words, word) for word in axes)):
+    for choice in leaves(words, list(axes)):
         yield Counter(atom for part in choice for atom in part), frozenset()
 
 
 def _joint(words: Words, labels: dict[str, Word], mixed: frozenset[str]) -> Iterator[Leaf]:
     """The virtual tensor over all indices of an operation; it catches Gram matrices, where an atom meets itself."""
     names = sorted(labels)
-    for choice in product(*(leaves(words, labels[name]) for name in names)):
+    for choice in leaves(words, [labels[name] for name in names]):
         counts = Counter(atom for part in choice for atom in part)
         moved = {atom for name, part in zip(names, choice, strict=True) if name in mixed for atom in part}
         yield counts, frozenset(moved)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
 
 from orbitope.graph import Axes, Graph, Label, Node, Product, Sum, Term
-from orbitope.infer.words import Reason, Word, Words
+from orbitope.infer.words import Atom, Factor, Family, Origin, Reason, Word, Words, size_of
 from orbitope.primitives import PRIMITIVES
 
 
@@ -43,20 +43,29 @@ class Unification:
 def unify(graph: Graph, frozen: Callable[[str], bool]) -> Unification:
     """Axis words for every value of a graph.
 
+    A slice far down the graph may show that one factor of a reshape is an index of runs, as the 3 of
+    ``[3, heads, dim]``: the walk is then taken again with that knowledge, until nothing new is learned.
+
     Args:
         graph: the program.
         frozen: whether a parameter (by canonical name) must not move.
     """
-    walk = _Walk(graph, frozen)
-    for node in graph:
-        walk.visit(node)
-    return walk.result
+    cuts: dict[Origin, set[int]] = {}
+    while True:
+        walk = _Walk(graph, frozen, cuts)
+        for node in graph:
+            walk.visit(node)
+        learned = {origin: cuts.get(origin, set()) | points for origin, points in walk.words.cuts.items()}
+        if all(points == cuts.get(origin) for origin, points in learned.items()):
+            return walk.result
+        cuts = {**cuts, **learned}
 
 
 class _Walk:
-    def __init__(self, graph: Graph, frozen: Callable[[str], bool]) -> None:
+    def __init__(self, graph: Graph, frozen: Callable[[str], bool], cuts: Mapping[Origin, set[int]]) -> None:
         self.graph = graph
         self.frozen = frozen
+        self.cuts = cuts
         self.words = Words()
         self.result = Unification(self.words)
 
@@ -120,15 +129,18 @@ class _Walk:
         indexing = PRIMITIVES[node.op].indexing(node, operands)
         bound: dict[str, Word] = {}
         for name, axes in zip(node.inputs, indexing.operands, strict=True):
-            for term, word in zip(axes, self.result.values[name], strict=True):
-                self._match(term, word, bound, node)
+            for axis, (term, word) in enumerate(zip(axes, self.result.values[name], strict=True)):
+                self._match(term, word, bound, node, axis)
         if node.op == "opaque":
             self.result.unknown.append(node)
+        if node.op == "slice":
+            self._select(node, bound)
+        self._part(bound, indexing.mixed)
         reason = Reason(_why_fixed(node), node.place)
         for name in sorted(indexing.fixed & bound.keys()):
             self.words.fix(bound[name], reason)
         output = tuple(self._build(term, bound, indexing.fixed, reason) for term in indexing.output)
-        self.result.values[node.name] = output
+        self.result.values[node.name] = self._settled(output)
         self.result.uses.append(Use(node, bound, indexing.mixed))
 
     def graph_shape(self, name: str) -> tuple[int, ...]:
@@ -142,18 +154,61 @@ class _Walk:
             cached = self.__dict__["_shape_table"] = {node.name: node.shape for node in self.graph}
         return cached
 
-    def _match(self, term: Term, word: Word, bound: dict[str, Word], node: Node) -> None:
+    def _match(self, term: Term, word: Word, bound: dict[str, Word], node: Node, axis: int = 0) -> None:
         match term:
             case Label(name=name):
                 bound[name] = self.words.unify(bound[name], word, node.place) if name in bound else word
             case Product(factors=factors):
-                parts = self.words.split(word, [factor.size for factor in factors], node.place)
-                for factor, part in zip(factors, parts, strict=True):
+                sizes = [factor.size for factor in factors]
+                parts = self.words.split(word, sizes, node.place, self._known_cuts(node, axis, sizes))
+                for k, (factor, part) in enumerate(zip(factors, parts, strict=True)):
+                    if len(part) == 1 and isinstance(part[0], Atom) and part[0].origin is None:
+                        part[0].origin = (node.name, axis, k)
                     self._match(factor, part, bound, node)
             case Sum(segments=segments):
                 parts = self.words.cut(word, [segment.size for segment in segments], node.place)
                 for segment, part in zip(segments, parts, strict=True):
                     self._match(segment, part, bound, node)
+
+    def _known_cuts(self, node: Node, axis: int, sizes: Sequence[int]) -> dict[int, list[int]]:
+        """What an earlier walk learned about the factors of this axis: the runs that each is cut into."""
+        known = {}
+        for k, size in enumerate(sizes):
+            points = sorted({0, size, *self.cuts.get((node.name, axis, k), ())})
+            known[k] = [b - a for a, b in zip(points, points[1:], strict=False)]
+        return {k: runs for k, runs in known.items() if len(runs) > 1}
+
+    # families ------------------------------------------------------------------------------------------------------
+    def _select(self, node: Node, bound: dict[str, Word]) -> None:
+        """A slice of an index selects members of the families over it."""
+        a = node.attributes
+        word = self.words.resolve(self.result.values[node.inputs[0]][a["axis"]])
+        if a["step"] != 1 or not word or not isinstance(word[0], Atom):
+            return
+        unit = size_of(word[1:])
+        if a["start"] % unit or a["stop"] % unit:
+            return
+        kept = bound["s"] if unit == 1 else ()
+        for name in bound.keys() - {"s"}:
+            bound[name] = self.words.restrict(bound[name], word[0], a["start"] // unit, a["stop"] // unit, kept)
+
+    def _part(self, bound: dict[str, Word], mixed: frozenset[str]) -> None:
+        """Where an operation mixes along an index while a family stays, its members must move alike."""
+        indices = {x for name in mixed & bound.keys() for x in self.words.resolve(bound[name])}
+        for name in bound.keys() - mixed:
+            bound[name] = self._without(bound[name], lambda index: index in indices)
+
+    def _settled(self, axes: tuple[Word, ...]) -> tuple[Word, ...]:
+        """Families whose index has left the tensor, or stands in it twice, become one word."""
+        present = [x for word in axes for x in self.words.resolve(word) if isinstance(x, Atom)]
+        return tuple(self._without(word, lambda index: present.count(index) != 1) for word in axes)
+
+    def _without(self, word: Word, lost: Callable[[Atom], bool]) -> Word:
+        factors: list[Factor] = []
+        for factor in self.words.resolve(word):
+            gone = isinstance(factor, Family) and lost(self.words.find(factor.index))
+            factors.extend(self.words.collapse(factor) if gone else (factor,))
+        return tuple(factors)
 
     def _build(self, term: Term, bound: dict[str, Word], fixed: frozenset[str], reason: Reason) -> Word:
         match term:

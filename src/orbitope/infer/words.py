@@ -1,15 +1,17 @@
 """Axis words: what an axis is made of, and their unification.
 
 A word is a row-major product of factors. A factor is an :class:`Atom` (a set of positions that may move together, found
-through union–find) or a :class:`Wild` run (the value is constant along it, so that it has no identity of its own). An
-atom whose structure became known stands for a product of factors or for a sum of segments, each a word again. Refining
-an atom refines it wherever it occurs: that is how one reshape deep in a network is felt by every parameter.
+through union–find), a :class:`Wild` run (the value is constant along it, so that it has no identity of its own) or a
+:class:`Family` (another word for each segment of an axis beside it). An atom whose structure became known stands for a
+product of factors or for a sum of segments, each a word again. Refining an atom refines it wherever it occurs: that is
+how one reshape deep in a network is felt by every parameter.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from math import prod
 
 
@@ -29,9 +31,12 @@ class Reason:
 
 
 class Atom:
-    """A union–find node. Its root has at most one of ``product`` and ``segments``."""
+    """A union–find node. Its root has at most one of ``product`` and ``segments``.
 
-    __slots__ = ("fixed", "parent", "product", "segments", "serial", "size")
+    ``origin`` names the reshape that split it off a larger axis: ``(node, axis, position among the factors)``.
+    """
+
+    __slots__ = ("fixed", "origin", "parent", "product", "segments", "serial", "size")
 
     def __init__(self, size: int, serial: int, fixed: Reason | None = None) -> None:
         """A class of ``size`` positions on its own."""
@@ -41,9 +46,34 @@ class Atom:
         self.parent: Atom | None = None
         self.product: Word | None = None
         self.segments: tuple[Word, ...] | None = None
+        self.origin: Origin | None = None
 
 
-Factor = Atom | Wild
+@dataclass(frozen=True, eq=False)
+class Family:
+    """A word for each run of positions of an index that stands beside it in the same tensor.
+
+    In a tensor ``[3, heads, dim]`` cut from a fused projection, the heads and dims of q, k and v are different units:
+    the first axis is the index, the other two are families over it.
+
+    Attributes:
+        index: the atom whose positions choose the member.
+        sizes: lengths of the runs of index positions.
+        members: the word for each run; all of one size.
+    """
+
+    index: Atom
+    sizes: tuple[int, ...]
+    members: tuple[Word, ...]
+
+    @property
+    def size(self) -> int:
+        """Number of positions of any member."""
+        return size_of(self.members[0])
+
+
+Origin = tuple[str, int, int]
+Factor = Atom | Wild | Family
 Word = tuple[Factor, ...]
 
 
@@ -58,6 +88,8 @@ class Words:
     def __init__(self) -> None:
         """No atoms yet."""
         self._count = 0
+        self.cuts: dict[Origin, set[int]] = {}
+        """Where atoms that a reshape split off were cut later: what the reshape should have known."""
 
     # making --------------------------------------------------------------------------------------------------------
     def atom(self, size: int, fixed: Reason | None = None) -> Word:
@@ -94,11 +126,11 @@ class Words:
         """Roots in place of atoms, products written out."""
         factors: list[Factor] = []
         for factor in word:
-            if isinstance(factor, Wild):
+            if isinstance(factor, Atom):
+                root = self.find(factor)
+                factors.extend(self.resolve(root.product) if root.product is not None else (root,))
+            else:
                 factors.append(factor)
-                continue
-            root = self.find(factor)
-            factors.extend(self.resolve(root.product) if root.product is not None else (root,))
         return tuple(factors)
 
     def segments(self, atom: Atom) -> tuple[Word, ...]:
@@ -130,8 +162,20 @@ class Words:
         return [self.atom(size, reason) for size in sizes]
 
     # refining ------------------------------------------------------------------------------------------------------
-    def split(self, word: Word, sizes: Sequence[int], place: str = "") -> list[Word]:
-        """A word as a product of words of the given sizes."""
+    def split(
+        self, word: Word, sizes: Sequence[int], place: str = "", cuts: Mapping[int, Sequence[int]] | None = None
+    ) -> list[Word]:
+        """A word as a product of words of the given sizes.
+
+        Args:
+            word: the axis to split.
+            sizes: of the factors.
+            place: for messages.
+            cuts: by position of a factor, the runs that it will be cut into; what follows it is then a family.
+        """
+        for j, runs in sorted((cuts or {}).items()):
+            if len(runs) > 1 and prod(sizes[j + 1 :]) > 1:
+                return self._split_runs(word, sizes, j, runs, place, cuts or {})
         rest = list(self.resolve(word))
         parts: list[Word] = []
         for size in sizes:
@@ -154,6 +198,35 @@ class Words:
             parts.append(tuple(part))
         return parts
 
+    def _split_runs(
+        self,
+        word: Word,
+        sizes: Sequence[int],
+        j: int,
+        runs: Sequence[int],
+        place: str,
+        cuts: Mapping[int, Sequence[int]],
+    ) -> list[Word]:
+        """Factor j is an index of several runs: the factors after it have a word for each run."""
+        *before, block = self.split(word, [*sizes[:j], prod(sizes[j:])], place)
+        after = list(sizes[j + 1 :])
+        later = {k - j: v for k, v in cuts.items() if k > j}
+        pieces = self.cut(block, [run * prod(after) for run in runs], place)
+        parts = [self.split(piece, [run, *after], place, later) for piece, run in zip(pieces, runs, strict=True)]
+        (index,) = self.sum([part[0] for part in parts])
+        assert isinstance(index, Atom)
+        families = [self.family(index, runs, [part[k + 1] for part in parts]) for k in range(len(after))]
+        return [*before, (index,), *families]
+
+    def family(self, index: Atom, sizes: Sequence[int], members: Sequence[Word]) -> Word:
+        """A word for each run of the index; one word where they are all the same."""
+        if size_of(members[0]) == 1:
+            return ()
+        plain = [self.resolve(member) for member in members]
+        if all(_same(plain[0], member) for member in plain[1:]):
+            return plain[0]
+        return (Family(index, tuple(sizes), tuple(members)),)
+
     def _misfit(self, word: Word, sizes: Sequence[int], place: str) -> list[Word]:
         factors = " × ".join(str(factor.size) for factor in self.resolve(word))
         wanted = " × ".join(map(str, sizes))
@@ -164,23 +237,25 @@ class Words:
         rest = factor.size // first
         if isinstance(factor, Wild):
             return self.wild(first), self.wild(rest)
+        if isinstance(factor, Family):
+            halves = [self.split(member, [first, rest]) for member in factor.members]
+            left, right = ([half[k] for half in halves] for k in (0, 1))
+            return self.family(factor.index, factor.sizes, left), self.family(factor.index, factor.sizes, right)
         if factor.segments is not None:
-            return self._fold(factor, first, rest)
+            index, members = self._split_runs((factor,), [first, rest], 0, self._runs(factor, first, rest), "", {})
+            return index, members
         pair = (self.atom(first, factor.fixed), self.atom(rest, factor.fixed))
         factor.product = (*pair[0], *pair[1])
         return pair
 
-    def _fold(self, factor: Atom, count: int, size: int) -> tuple[Word, Word]:
-        """A sum as ``count × size``: which segment is fixed, and all segments share one word."""
-        pieces = self.cut((factor,), [size] * count)
-        common = pieces[0]
-        for piece in pieces[1:]:
-            common = self.unify(common, piece)
-        return self.atom(count, Reason("it numbers segments that are told apart")), common
+    def _runs(self, factor: Atom, count: int, unit: int) -> list[int]:
+        """The segments of a sum in multiples of ``unit``, where they are that; else every unit by itself."""
+        sizes = [size_of(segment) for segment in self.segments(factor)]
+        return [size // unit for size in sizes] if all(size % unit == 0 for size in sizes) else [1] * count
 
     def cut(self, word: Word, sizes: Sequence[int], place: str = "") -> list[Word]:
         """A word as a sum of words of the given sizes."""
-        word = self.resolve(word)
+        word = self.gathered(word)
         if len(sizes) == 1:
             return [word]
         if len(word) == 0:
@@ -193,9 +268,66 @@ class Words:
             return self._give_up([word], sizes, reason)
         return [(*piece, *tail) for piece in self._cut_factor(head, [size // unit for size in sizes])]
 
+    def gathered(self, word: Word) -> Word:
+        """A word whose leading index and the families right behind it are written as the sum that they are."""
+        word = self.resolve(word)
+        if len(word) < 2 or not isinstance(word[0], Atom):
+            return word
+        index, count = word[0], 1
+        while count < len(word):
+            factor = word[count]
+            if not (isinstance(factor, Family) and self.find(factor.index) is index):
+                break
+            count += 1
+        if count == 1:
+            return word
+        families = [factor for factor in word[1:count] if isinstance(factor, Family)]
+        runs = common_runs([family.sizes for family in families])
+        heads = self.cut((index,), runs)
+        members = [[self.member(family, at) for family in families] for at in starts_of(runs)]
+        segments = [(*head, *(x for part in parts for x in part)) for head, parts in zip(heads, members, strict=True)]
+        return (*self.sum(segments), *word[count:])
+
+    def member(self, family: Family, at: int) -> Word:
+        """The word of a family at one position of its index."""
+        return next(word for end, word in zip(_ends(family.sizes), family.members, strict=True) if at < end)
+
+    def collapse(self, family: Family) -> Word:
+        """One word for all members: what is left where the index is lost."""
+        common = family.members[0]
+        for member in family.members[1:]:
+            common = self.unify(common, member)
+        return common
+
+    def restrict(self, word: Word, index: Atom, start: int, stop: int, kept: Word) -> Word:
+        """A word after positions start … stop of an index were selected; ``kept`` is what is left of the index."""
+        factors: list[Factor] = []
+        for factor in self.resolve(word):
+            if not (isinstance(factor, Family) and self.find(factor.index) is index):
+                factors.append(factor)
+                continue
+            starts = starts_of(factor.sizes)
+            found = [
+                (min(stop, a + n) - max(start, a), member)
+                for a, n, member in zip(starts, factor.sizes, factor.members, strict=True)
+                if a < stop and start < a + n
+            ]
+            if len(found) == 1:
+                factors.extend(self.resolve(found[0][1]))
+            elif len(kept) == 1 and isinstance(kept[0], Atom):
+                factors.extend(self.family(kept[0], [n for n, _ in found], [member for _, member in found]))
+            else:
+                factors.extend(self.collapse(factor))
+        return tuple(factors)
+
     def _cut_factor(self, factor: Factor, sizes: Sequence[int]) -> list[Word]:
         if isinstance(factor, Wild):
             return [self.wild(size) for size in sizes]
+        if isinstance(factor, Family):
+            cuts = [self.cut(member, sizes) for member in factor.members]
+            return [self.family(factor.index, factor.sizes, parts) for parts in zip(*cuts, strict=True)]
+        if factor.origin is not None:
+            self.cuts.setdefault(factor.origin, set()).update(_ends(sizes)[:-1])
         if factor.segments is None:
             pieces = [self.atom(size, factor.fixed) for size in sizes]
             factor.segments = tuple(pieces)
@@ -235,6 +367,8 @@ class Words:
         a, b = list(self.resolve(left)), list(self.resolve(right))
         merged: list[Factor] = []
         while a and b:
+            if not (self._indexed(a) and self._indexed(b) and a[0].size == b[0].size):
+                a, b = list(self.gathered(tuple(a))), list(self.gathered(tuple(b)))
             x, y = a.pop(0), b.pop(0)
             if x.size == y.size:
                 merged.extend(self._join(x, y))
@@ -252,12 +386,33 @@ class Words:
             a, b = list(self.resolve(tuple(a))), list(self.resolve(tuple(b)))
         return self.resolve(tuple(merged))
 
+    def _indexed(self, word: Sequence[Factor]) -> bool:
+        """Whether a word begins with an index and a family over it."""
+        return (
+            len(word) > 1
+            and isinstance(word[0], Atom)
+            and isinstance(word[1], Family)
+            and self.find(word[1].index) is word[0]
+        )
+
+    def _join_families(self, x: Family, y: Family) -> Word:
+        """Member by member where they share their index; else all members are one."""
+        if self.find(x.index) is not self.find(y.index):
+            return self.unify(self.collapse(x), self.collapse(y))
+        runs = common_runs([x.sizes, y.sizes])
+        members = [self.unify(self.member(x, at), self.member(y, at)) for at in starts_of(runs)]
+        return self.family(self.find(x.index), runs, members)
+
     def _join(self, x: Factor, y: Factor) -> Word:
         """Two factors of equal size as one."""
         if isinstance(x, Wild):
             return (y,)
         if isinstance(y, Wild):
             return (x,)
+        if isinstance(x, Family) and isinstance(y, Family):
+            return self._join_families(x, y)
+        if isinstance(x, Family) or isinstance(y, Family):
+            return self.unify(*(self.collapse(f) if isinstance(f, Family) else (f,) for f in (x, y)))
         x, y = self.find(x), self.find(y)
         if x is y:
             return (x,)
@@ -293,11 +448,24 @@ class Words:
 
 
 def _ends(sizes: Sequence[int]) -> list[int]:
-    total, ends = 0, []
-    for size in sizes:
-        total += size
-        ends.append(total)
-    return ends
+    return list(accumulate(sizes))
+
+
+def starts_of(sizes: Sequence[int]) -> list[int]:
+    return [0, *_ends(sizes)[:-1]]
+
+
+def common_runs(partitions: Sequence[Sequence[int]]) -> list[int]:
+    """The coarsest runs that refine several partitions of one length."""
+    points = sorted({end for sizes in partitions for end in _ends(sizes)})
+    return [b - a for a, b in zip([0, *points], points, strict=False)]
+
+
+def _same(left: Word, right: Word) -> bool:
+    """Whether two resolved words are the same atoms."""
+    return len(left) == len(right) and all(
+        a is b or (isinstance(a, Wild) and a == b) for a, b in zip(left, right, strict=True)
+    )
 
 
 def _offsets(sizes: Sequence[int]) -> str:
