@@ -151,6 +151,19 @@ class Campaign:
                 some = (Ball(z.center[keep], None if z.radius is None else z.radius[keep]) for z in (x, y))
                 self.run("div", lambda a, v: a.div(*v), *some)
 
+    def subnormal_radii(self, rounds: int = 1, size: int = 200) -> None:
+        """Subnormal radii that meet large numbers: their rounding is magnified."""
+        for _ in range(rounds):
+            large = floats(self.rng, (size,), "normal") * 2.0**900
+            x = Ball(large, np.zeros(size))
+            y = Ball(floats(self.rng, (size,), "subnormal"), np.abs(floats(self.rng, (size,), "subnormal")))
+            self.run("mul", lambda a, v: a.mul(*v), x, y)
+            self.run("mul", lambda a, v: a.mul(*v), y, x)
+            self.run("mul", lambda a, v: a.mul(*v), Ball(large), y)
+            self.run("div", lambda a, v: a.div(*v), y, Ball(1.0 / large, np.zeros(size)))
+            self.run("sum", lambda a, v: a.sum(v[0], (0,)), y)
+            self.run("contract", lambda a, v: a.contract("i,i->i", v), y, x)
+
     def unary(self, rounds: int = 1, size: int = 48) -> None:
         """Reductions and functions with rational values."""
         for kind, radius, _ in itertools.product(KINDS, RADII, range(rounds)):

@@ -60,6 +60,18 @@ class NoCrossTerm(BallArithmetic):
         return Ball(result.center, np.asarray(result.radius) - product(x.radius, y.radius))
 
 
+class EarlyInflation(BallArithmetic):
+    """Inflates one factor of a product instead of the product: no help where that factor is subnormal."""
+
+    inflation = staticmethod(lambda roundings: 1.0)
+
+    def _multiply(self, x: Ball, y: Ball, product: Any, terms: int) -> Ball:
+        if x.radius is None or y.radius is None:
+            return BALLS._multiply(x, y, product, terms)
+        factor = rounding.inflation(terms)
+        return super()._multiply(Ball(x.center, x.radius * factor), Ball(y.center, y.radius * factor), product, terms)
+
+
 class CoarseRelu(BallArithmetic):
     """Clips the radius wherever the midpoint is negative."""
 
@@ -102,6 +114,7 @@ FAULTS: list[tuple[type[BallArithmetic], Callable[[Campaign], None]]] = [
     (NoInflation, Campaign.elementwise),
     (NoWeightRadius, Campaign.sums_of_products),
     (NoCrossTerm, Campaign.sums_of_products),
+    (EarlyInflation, Campaign.subnormal_radii),
     (CoarseRelu, Campaign.unary),
     (CoarseMaximum, Campaign.unary),
     (CoarseQuotient, Campaign.elementwise),
@@ -148,4 +161,5 @@ def test_a_missing_underflow_term_is_caught() -> None:
             campaign.run("mul", lambda a, v: a.mul(*v), *small)
             campaign.run("contract", lambda a, v: a.contract("bi,oi->bo", v), Ball(x.center, np.zeros((1, 1))), w)
             campaign.elementwise()
-        assert bool(campaign.escapes) is escapes
+        found = {escape.split(":")[0] for escape in campaign.escapes}
+        assert {"mul", "contract"} <= found if escapes else not found

@@ -34,7 +34,8 @@ BALLS = BallArithmetic()
 def test_every_operation_encloses_the_exact_value() -> None:
     """At least 2·10⁵ entries of adversarial operands, none outside its ball."""
     campaign = Campaign(BALLS, seed=1)
-    campaign.elementwise(rounds=4)
+    campaign.elementwise(rounds=10)
+    campaign.subnormal_radii(rounds=8)
     campaign.unary(rounds=3)
     campaign.sums_of_products(rounds=8)
     campaign.functions(rounds=2)

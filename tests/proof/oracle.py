@@ -1,6 +1,7 @@
-"""An independent evaluation of certificates: exact rationals, or Arb at 700 bits, by plain loops over indices.
+"""An independent evaluation of certificates: exact rationals, or Arb, by plain loops over indices.
 
 It shares no code with the checker: arrays are NumPy arrays of ``Fraction`` or ``flint.arb``, every sum is written out.
+Who compares Arb numbers sets PRECISION bits for as long.
 """
 
 import base64
@@ -13,7 +14,7 @@ import flint
 import numpy as np
 import torch
 
-flint.ctx.prec = 700
+PRECISION = 700
 LOW = {"float64": "<f8", "float32": "<f4", "float16": "<f2", "int64": "<i8", "int32": "<i4", "int16": "<i2"}
 LOW |= {"int8": "i1", "uint8": "u1", "bool": "?"}
 
@@ -271,6 +272,25 @@ def chain(document):
     return found
 
 
+def alike(steps):
+    """Whether the moves of each units tie all positions they move, on every axis, into sets of one size above one."""
+    sizes = {}
+    for step in steps:
+        for name, pairs in step["moves"].items():
+            for axis, permutation in pairs:
+                ties = sizes.setdefault(step["units"], {}).setdefault(
+                    (name, axis), {i: {i} for i in range(len(permutation))}
+                )
+                for i, k in enumerate(permutation):
+                    union = ties[i] | ties[k]
+                    for j in union:
+                        ties[j] = union
+    for axes in sizes.values():
+        if len({len(tied) for ties in axes.values() for tied in ties.values() if len(tied) > 1}) != 1:
+            return False
+    return True
+
+
 def is_true(document):
     """Whether everything that the document states is true, by exact evaluation."""
     table = {name: [float.fromhex(x) for x in v] for name, v in document["enclosures"].items() if name != "points"}
@@ -299,7 +319,7 @@ def is_true(document):
     if "nor quasi-convex" in document["statement"]:
         said &= all(bool(average > v) for v in values)
     if document["claim"] == "orbit-average":
-        said &= where["fixed"] and bool(end > start)
+        said &= where["fixed"] and bool(end > start) and alike(document["steps"])
     else:
         said &= len(document["steps"]) == 1 and document["steps"][0]["order"] == 2
     said &= f"mean over {len(next(iter(data.values())))} samples" in document["statement"]

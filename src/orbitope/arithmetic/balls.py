@@ -216,29 +216,30 @@ class BallArithmetic(NumpyArithmetic[Ball]):
                                    = Σ (r_x + γ|c_x|)|c_y| + (|c_x| + r_x) r_y.
 
         This takes one product of matrices for the midpoints and one for each sum of the bound; an exact operand
-        makes one of the sums vanish. No term of the bound passes through more than n + 5 roundings, which the factor
-        ``inflation(n)`` makes up for; it is applied to one factor of each product, often the smaller one.
+        makes one of the sums vanish. No term of the bound passes through more than n + 5 roundings, which
+        ``inflation(n)`` makes up for. It must be applied to the result: a subnormal factor is too coarse to grow by it.
 
         Underflow: each c_x c_y and each product of the bound may lose 2⁻¹⁰⁷⁵, for which TINY is added; γ|c_x| may lose
         as much before it meets |c_y|, for which TINY·max|c_y| is.
         """
-        rate, factor = self.growth(terms), self.inflation(terms)
+        rate = self.growth(terms)
         with np.errstate(all="ignore"):
             center = product(x.center, y.center)
             if x.radius is None and y.radius is None:
                 radius = product(np.abs(x.center), np.abs(y.center))
-                radius *= rate * factor
+                radius *= rate
                 radius += TINY
             elif x.radius is None:
                 left = np.abs(x.center)
-                radius = product(left, self._reach(y, rate) * factor)
+                radius = product(left, self._reach(y, rate))
                 radius += TINY * (1.0 + np.max(left, initial=0.0))
             else:
                 right = np.abs(y.center)
-                radius = product(self._reach(x, rate), right * factor)
+                radius = product(self._reach(x, rate), right)
                 if y.radius is not None:
-                    radius += product(np.abs(x.center) + x.radius, y.radius * factor)
+                    radius += product(np.abs(x.center) + x.radius, y.radius)
                 radius += TINY * (1.0 + np.max(right, initial=0.0))
+            radius *= self.inflation(terms)
         return _checked("a sum of products", center, radius)
 
     def _reach(self, x: Ball, rate: float) -> Floats:

@@ -19,7 +19,7 @@ from typing import Any
 
 import click
 
-from orbitope.cli.output import FORMAT_KEY, FORMATS, Format, Result, emit, emit_error, silence
+from orbitope.cli.output import FORMAT_KEY, FORMATS, STDOUT_KEY, Format, Result, emit, emit_error, silence
 from orbitope.errors import InputError, OrbitopeError
 
 CHAPTERS: dict[str, dict[str, str]] = {
@@ -44,6 +44,7 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run it, with standard output kept for the result."""
+        ctx.meta[STDOUT_KEY] = sys.stdout
         with contextlib.redirect_stdout(sys.stderr), _calm(bool(ctx.meta.get(DEBUG_KEY))):
             return super().invoke(ctx)
 
@@ -167,19 +168,14 @@ def _remember(key: str) -> Callable[[click.Context, click.Parameter, Any], None]
 
 
 def command(name: str) -> Callable[[Callable[..., Result]], click.Command]:
-    """A subcommand with the options that all have."""
+    """A subcommand; ``--format`` and ``--debug`` come after its own options."""
 
     def wrap(function: Callable[..., Result]) -> click.Command:
-        for option in (
-            click.option(
-                "--debug",
-                is_flag=True,
-                expose_value=False,
-                callback=_remember(DEBUG_KEY),
-                help="Show tracebacks and the libraries' own warnings.",
-            ),
-            click.option(
-                "--format",
+        settings = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+        made = click.command(name, cls=Command, context_settings=settings)(function)
+        made.params += [
+            click.Option(
+                ["--format"],
                 type=click.Choice(FORMATS),
                 default="human",
                 show_default=True,
@@ -188,10 +184,16 @@ def command(name: str) -> Callable[[Callable[..., Result]], click.Command]:
                 callback=_remember(FORMAT_KEY),
                 help="How to print the result.",
             ),
-        ):
-            function = option(function)
-        settings = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-        return click.command(name, cls=Command, context_settings=settings)(function)
+            click.Option(
+                ["--debug"],
+                is_flag=True,
+                expose_value=False,
+                is_eager=True,
+                callback=_remember(DEBUG_KEY),
+                help="Show tracebacks, and what libraries log.",
+            ),
+        ]
+        return made
 
     return wrap
 

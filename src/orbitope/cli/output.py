@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import math
 import os
@@ -29,6 +30,9 @@ VERSION = 1
 PROSE = 100
 """Sentences are broken at this column even where the terminal is wider."""
 
+UNITS = {"cross_entropy": "nats", "mse": "squared units of the output"}
+"""Of the loss."""
+
 Tick = Callable[[int, int], None]
 
 
@@ -52,9 +56,18 @@ class Result:
 # consoles -------------------------------------------------------------------------------------------------------
 
 
-def console(stream: TextIO) -> Console:
+class Screen(Console):
+    """A console that falls silent where its reader has gone away, and lets the work go on."""
+
+    def on_broken_pipe(self) -> None:
+        """Called when nobody reads any more."""
+        self.quiet = True
+        silence(self.file)  # type: ignore[arg-type]
+
+
+def console(stream: TextIO, *, markup: bool = False, width: int | None = None) -> Console:
     """A console that prints strings as they are: no markup, no guessed colours, nothing but text in a file."""
-    return Console(file=stream, highlight=False, markup=False, emoji=False)
+    return Screen(file=stream, highlight=False, markup=markup, emoji=False, width=width)
 
 
 @dataclass(frozen=True)
@@ -91,13 +104,23 @@ class Talk:
             yield lambda done, total: bars.update(task, completed=done, total=total)
 
 
+    def stages(self) -> tuple[Console, Console]:
+        """Two consoles for code that tells its result as it goes: for the result, and for progress."""
+        nowhere = io.StringIO()
+        context = click.get_current_context(silent=True)
+        stream = context.meta.get(STDOUT_KEY, sys.stdout) if context is not None else sys.stdout
+        told = stream if self.format == "human" else nowhere
+        width = min(console(told).width, PROSE)
+        return console(told, markup=True, width=width), console(nowhere if self._silent else sys.stderr, markup=True)
+
+
 def talk() -> Talk:
     """The one of the running command."""
     context = click.get_current_context(silent=True)
     return Talk(context.meta.get(FORMAT_KEY, "human") if context is not None else "human")
 
 
-FORMAT_KEY = "orbitope.format"
+FORMAT_KEY, STDOUT_KEY = "orbitope.format", "orbitope.stdout"
 
 
 # results --------------------------------------------------------------------------------------------------------
@@ -113,8 +136,19 @@ def emit(result: Result, form: Format, stream: TextIO) -> None:
         if form == "json":
             stream.write(as_json(result.command, result.body))
         elif form == "human":
-            console(stream).print(result.human)
+            _show(result.human, stream)
         stream.flush()
+
+
+def _show(human: RenderableType, stream: TextIO) -> None:
+    """Print it; in a file no line ends in the blanks that fill a table."""
+    screen = console(stream)
+    if screen.is_terminal:
+        screen.print(human)
+        return
+    with screen.capture() as captured:
+        screen.print(human)
+    stream.write("".join(line.rstrip() + "\n" for line in captured.get().splitlines()))
 
 
 def as_json(name: str, body: Mapping[str, Any]) -> str:

@@ -13,6 +13,13 @@ from orbitope.curvature.state import State
 from orbitope.graph import Graph, Node
 
 
+def _data(value: torch.Tensor, shape: tuple[int, ...]) -> State:
+    """The signs that an input's entries have in every sample."""
+    if tuple(value.shape) == shape:
+        return State.values(value)
+    return State.fixed((value >= 0).all(0, keepdim=True), (value <= 0).all(0, keepdim=True))
+
+
 @dataclass(frozen=True)
 class Program:
     """The program of one sample's loss, and what its leaves hold.
@@ -28,18 +35,25 @@ class Program:
     data: Mapping[str, torch.Tensor]
 
     @cached_property
-    def nodes(self) -> Mapping[str, Node]:
-        """By name, with one name for equal expressions: ``(x − t)·(x − t)`` is a square however it was written."""
+    def same(self) -> Mapping[str, str]:
+        """For every node the first one that is the same expression: ``(x − t)·(x − t)`` is a square, however written."""
         first: dict[object, str] = {}
         same: dict[str, str] = {}
-        found: dict[str, Node] = {}
         for node in self.graph:
-            node = replace(node, inputs=tuple(same[name] for name in node.inputs))
-            key = (node.op, node.inputs, node.shape, node.dtype, repr(sorted(node.attributes.items())))
+            inputs = tuple(same[name] for name in node.inputs)
+            key = (node.op, inputs, node.shape, node.dtype, repr(sorted(node.attributes.items())))
             same[node.name] = node.name if node.op == "opaque" else first.setdefault(key, node.name)
-            if same[node.name] == node.name:
-                found[node.name] = node
-        return found
+        return same
+
+    @cached_property
+    def nodes(self) -> Mapping[str, Node]:
+        """By name and in order, one of each expression."""
+        same = self.same
+        return {
+            node.name: replace(node, inputs=tuple(same[name] for name in node.inputs))
+            for node in self.graph
+            if same[node.name] == node.name
+        }
 
     @cached_property
     def values(self) -> Mapping[str, torch.Tensor]:
@@ -63,10 +77,7 @@ class Program:
         states: dict[str, State] = {}
         for name, node in self.nodes.items():
             if node.op == "input":
-                value = self.values[name]
-                states[name] = State.fixed(
-                    (value >= 0).all(0, keepdim=True), (value <= 0).all(0, keepdim=True)
-                )
+                states[name] = _data(self.values[name], node.shape)
             elif name in self.values:
                 states[name] = State.values(self.values[name])
             else:

@@ -67,8 +67,19 @@ def read(certificate: Evidence, objective: Objective, params: Mapping[str, torch
     theirs = certificate.parameters
     if set(theirs) != set(params) or any(theirs[n].shape != p.shape for n, p in params.items()):
         return Witness(certificate.statement, moved, frozenset(), "it is about other parameters")
-    differing = frozenset(n for n, p in params.items() if not torch.equal(theirs[n].double(), p.cpu().double()))
+    absorbed = _absorbed(document, theirs)
+    differing = frozenset(
+        name
+        for name, p in params.items()
+        if name not in absorbed and not torch.equal(theirs[name].double(), p.cpu().double())
+    )
     return Witness(certificate.statement, moved, differing, _objection(document, theirs, objective))
+
+
+def _absorbed(document: Mapping[str, Any], theirs: Mapping[str, torch.Tensor]) -> frozenset[str]:
+    """Running statistics that the prover absorbed: a linear change of gains and shifts, which keeps convexity."""
+    _, _, names = str(document["agreement"].get("absorbed", "")).rpartition(": ")
+    return frozenset(n for n in names.split(", ") if n in theirs and set(theirs[n].flatten().tolist()) <= {0.0, 1.0})
 
 
 def _objection(document: Mapping[str, Any], theirs: Mapping[str, torch.Tensor], objective: Objective) -> str:

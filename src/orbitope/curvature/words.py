@@ -121,7 +121,7 @@ def rule(walk: Walk, name: str) -> str:
         fixed = [describe(program, node.inputs[k]) for k in range(len(operands)) if k not in varying]
         bent = any(not bool(operands[k].affine.all()) for k in varying)
         held = [operands[k] for k in range(len(operands)) if k not in varying]
-        return f"{' and '.join(fixed)} held" + (f", {_sided(held)}" if bent else "")
+        return f"{operation(node)} with {' and '.join(fixed)} held" + (f", {_sided(held)}" if bent else "")
     k = varying[0]
     signed = _side(operands[k])
     return f"{operation(node)}, {manner(behaviour, k)}, of {_kind(operands[k])}{signed}"
@@ -155,7 +155,13 @@ def _kind(x: State) -> str:
 
 
 # why a step breaks ----------------------------------------------------------------------------------------------------
-def reason(walk: Walk, name: str, subject: str) -> str:
+Reason = tuple[str, str]
+"""What stands there, and why nothing follows from it (may be empty)."""
+
+_MIXTURE = "convex plus concave has no curvature by the rules"
+
+
+def reason(walk: Walk, name: str, subject: str) -> Reason:
     """Why nothing follows for some entries of this node, with numbers.
 
     Args:
@@ -166,7 +172,7 @@ def reason(walk: Walk, name: str, subject: str) -> str:
     node, operands = walk.program.nodes[name], walk.operands(name)
     place = layer(node.module)
     if node.op not in PRIMITIVES or node.op == "opaque":
-        return f"{place} applies {operation(node)}, of which nothing is known, to what depends on {subject}"
+        return f"{place} applies {operation(node)}, of which nothing is known, to what depends on {subject}", ""
     behaviour = PRIMITIVES[node.op].behaviour(node)
     varying = [k for k, x in enumerate(operands) if bool(x.varies.any())]
     match behaviour.form:
@@ -174,71 +180,59 @@ def reason(walk: Walk, name: str, subject: str) -> str:
             return _product_breaks(walk, node, operands, varying, subject)
         case "affine":
             kinds = "; ".join(f"{describe(walk.program, node.inputs[k])}: {operands[k].census}" for k in varying)
-            return (
-                f"{place} takes the {operation(node)} of convex and concave functions of {subject} ({kinds}); "
-                "convex plus concave has no curvature by the rules"
-            )
+            what = f"takes the {operation(node)} of convex and concave functions of {subject} ({kinds})"
+            return f"{place} {what}", _MIXTURE
         case "other" if len(varying) > 1:
-            factors = " and ".join(describe(walk.program, node.inputs[k]) for k in varying)
-            return f"{place} takes the {operation(node)} of two varying expressions: {factors} depend on {subject}"
+            parts = " and ".join(describe(walk.program, node.inputs[k]) for k in varying)
+            return f"{place} takes the {operation(node)} of two varying expressions: {parts} depend on {subject}", ""
         case "other":
-            return f"{place} applies {operation(node)}, {manner(behaviour)}, to what depends on {subject}"
+            return f"{place} applies {operation(node)}, {manner(behaviour)}, to what depends on {subject}", ""
         case form:
             k = next((k for k in varying if not bool(operands[k].affine.all())), varying[0])
             needed = {1: form, 0: "affine", -1: "concave" if form == "convex" else "convex"}[behaviour.monotone[k]]
             return (
-                f"{place} applies {operation(node)}, {manner(behaviour, k)}, which needs an operand that is "
-                f"{needed} in {subject}; of {_count(operands[k])} {_lacking(operands[k], needed)}"
+                f"{place} applies {operation(node)} to an operand of which {_lacking(operands[k], needed)} in {subject}",
+                f"{operation(node)} is {manner(behaviour, k)}, which needs {_article(needed)} {needed} operand",
             )
 
 
+def _article(word: str) -> str:
+    return "an" if word == "affine" else "a"
+
+
 def _lacking(x: State, needed: str) -> str:
-    """What the entries are that are not of the curvature needed."""
+    """How many entries are not of the curvature needed, and what they are."""
     census = x.census
-    unfit = {
-        "affine": ("convex", "concave", "unknown"),
-        "convex": ("concave", "unknown"),
-        "concave": ("convex", "unknown"),
-    }[needed]
-    return ", ".join(
-        f"{getattr(census, kind)} {'are only' if needed == 'affine' else 'are'} {kind}"
-        for kind in unfit
-        if getattr(census, kind)
-    )
-
-
-def _count(x: State) -> str:
-    total = x.census.total
-    return f"its {total} entries" if total != 1 else "its one entry"
+    unfit = [kind for kind in ("convex", "concave", "unknown") if kind != needed and getattr(census, kind)]
+    counts = [f"{getattr(census, kind)} of {census.total} entries are {kind}" for kind in unfit]
+    return " and ".join(counts)
 
 
 def _product_breaks(
     walk: Walk, node: Node, operands: Sequence[State], varying: Sequence[int], subject: str
-) -> str:
+) -> Reason:
     program, place = walk.program, layer(node.module)
     pairs = products_of_variables(node, operands)
     if pairs:
         j, k = sorted(pairs[0], key=lambda i: program.nodes[node.inputs[i]].op != "parameter")
         a, b = (describe(program, node.inputs[i]) for i in (j, k))
-        return f"{place} is a product of two varying expressions: both factors depend on {subject} ({a} × {b})"
+        what = f"is a product of two varying expressions: both factors depend on {subject} ({a} × {b})"
+        return f"{place} {what}", ""
     bent = [k for k in varying if not bool(operands[k].affine.all())]
     if len({node.inputs[k] for k in bent}) < len(bent):
-        x = operands[bent[0]]
-        return f"{place} squares a function of {subject} that is not affine ({x.census}) and whose sign is not known"
+        what = f"squares a function of {subject} that is not affine ({operands[bent[0]].census})"
+        return f"{place} {what}", "the square of a convex function is convex only where that is nonnegative"
     k = bent[0]
     fixed = [j for j in range(len(operands)) if j not in varying]
     factor = _factor(program, node, fixed[0]) if fixed else "constants of both signs"
     census = operands[k].census
     if census.kind in ("mixed", "unknown"):
-        return (
-            f"{place} adds multiples, by {factor}, of functions of {subject} that are {census}; "
-            "convex plus concave has no curvature by the rules"
-        )
+        return f"{place} adds multiples, by {factor}, of functions of {subject} that are {census}", _MIXTURE
     bending = "convex" if census.convex else "concave"
     other = "concave" if census.convex else "convex"
     return (
-        f"{place} multiplies {bending} functions of {subject} by {factor}; a {bending} function times a negative "
-        f"number is {other}, and convex plus concave has no curvature by the rules"
+        f"{place} multiplies {bending} functions of {subject} by {factor}",
+        f"a {bending} function times a negative number is {other}, and {_MIXTURE}",
     )
 
 

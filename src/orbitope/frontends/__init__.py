@@ -1,5 +1,6 @@
 """Front ends: a traced program in, a Graph out. Only they know the tracer."""
 
-from orbitope.frontends.torch_export import lower, trace
+from orbitope.frontends.torch_export import lower
+from orbitope.frontends.tracing import trace
 
 __all__ = ["lower", "trace"]

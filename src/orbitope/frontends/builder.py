@@ -53,6 +53,8 @@ class Builder:
         constants: tensors by constant name.
         tensors: the real value of each emitted node, where the trace has real tensors.
         execute: whether to compute them.
+        tolerance: relative disagreement between an operation and its lowering that the lowering answers for: where
+            the operation itself is only an approximation of the function that it is named after.
     """
 
     execute: bool = True
@@ -61,6 +63,7 @@ class Builder:
     tensors: dict[str, torch.Tensor] = field(default_factory=dict)
     place: Place = field(default_factory=Place)
     arithmetic: TorchArithmetic = field(default_factory=TorchArithmetic)
+    tolerance: float = 0.0
     _names: set[str] = field(default_factory=set)
 
     def reserve(self, names: Iterable[str]) -> None:
@@ -82,9 +85,10 @@ class Builder:
         /,
         dtype: torch.dtype | None = None,
         stem: str | None = None,
+        computed: torch.Tensor | None = None,
         **attributes: Any,
     ) -> Value:
-        """Append one node; its value is computed at once where possible."""
+        """Append one node; its value is computed at once where possible, unless it is given."""
         kind = dtype or (inputs[0].dtype if inputs else torch.float32)
         value = Value(self._unique(stem or self.place.name or op), tuple(map(int, shape)), kind)
         node = Node(
@@ -99,7 +103,9 @@ class Builder:
             self.place.target,
         )
         self.nodes.append(node)
-        if self.execute and op in PRIMITIVES and all(x.name in self.tensors for x in inputs):
+        if computed is not None:
+            self.tensors[value.name] = computed
+        elif self.execute and op in PRIMITIVES and all(x.name in self.tensors for x in inputs):
             operands = [self.tensors[x.name] for x in inputs]
             self.tensors[value.name] = PRIMITIVES[op].evaluate(self.arithmetic, node, operands)
         return value

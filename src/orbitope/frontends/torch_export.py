@@ -1,112 +1,25 @@
-"""From a PyTorch module to a Graph, by way of ``torch.export``; every lowering is executed as it is made."""
+"""From a traced program to a Graph; every lowering is executed as it is made."""
 
 from __future__ import annotations
 
 import operator
-import re
-import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 from torch.utils import _pytree as pytree
 
 from orbitope.arithmetic.floats import Operand
-from orbitope.errors import ExportError, InputError, LoweringError, TrainingModeError
+from orbitope.errors import InputError
+from orbitope.frontends import execution, programs
 from orbitope.frontends.builder import Builder, Place, Value
-from orbitope.frontends.lowerings import LOWERINGS, Refused
+from orbitope.frontends.execution import flat
+from orbitope.frontends.lowerings import LOWERINGS, TAILS, Refused
 from orbitope.graph import Graph, Node, Parameter
-
-_TORCH = str(Path(torch.__file__).parent)
-
-
-def trace(
-    model: nn.Module | ExportedProgram, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
-) -> ExportedProgram:
-    """The functional program of a model in evaluation mode.
-
-    Args:
-        model: a module, or a program that was exported already.
-        args: example inputs.
-        kwargs: example inputs by name.
-
-    Raises:
-        TrainingModeError: some module is in training mode.
-        ExportError: the model cannot be traced with these inputs.
-    """
-    if isinstance(model, ExportedProgram):
-        return _decomposed(model)
-    training = [name or "the model" for name, module in model.named_modules() if module.training]
-    if training:
-        shown = ", ".join(training[:5]) + (f" and {len(training) - 5} more" if len(training) > 5 else "")
-        raise TrainingModeError(
-            "the model is in training mode",
-            at=shown,
-            why="dropout and batch statistics make its value random or dependent on the batch",
-            fix="call model.eval() first",
-        )
-    try:
-        with torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            program = torch.export.export(model, tuple(args), dict(kwargs or {}), strict=False)
-            return _decomposed(program)
-    except InputError:
-        raise
-    except Exception as error:  # whatever the tracer or the model's own code raises
-        raise _cannot_trace(error) from error
-
-
-def _decomposed(program: ExportedProgram) -> ExportedProgram:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return program.run_decompositions({})
-
-
-def _cannot_trace(error: Exception) -> ExportError:
-    first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    place, code = _user_frame(error)
-    text = f"{type(error).__name__} {error}"
-    if re.search(r"data-dependent|Could not guard|GuardOnDataDependent|torch\.cond|Dynamic control flow", text):
-        why = "the program depends on the values of its inputs (an if or a loop on tensor data), so one trace is not it"
-        fix = "replace the branch by tensor operations (torch.where, masks), or analyse the parts between the branches"
-    elif isinstance(error, TypeError) and "argument" in str(error):
-        why = "the example inputs do not match the arguments of forward"
-        fix = "pass the inputs that model(...) itself accepts"
-    elif re.search(r"shape|size|mat1|Expected \d|expected input|must match|out of range|dtype", str(error)):
-        why = "the model does not accept inputs of these shapes or dtypes"
-        fix = "pass example inputs that model(...) itself accepts; try model(*args) first"
-    else:
-        why = "torch.export could not turn the model into one program"
-        fix = "run torch.export.export(model, args, strict=False) to see its full report, and rewrite that construct"
-    return ExportError(
-        "the model cannot be exported",
-        at=f"{place}: {code}" if place else None,
-        got=f"{type(error).__name__}: {first[:300]}",
-        why=why,
-        fix=fix,
-    )
-
-
-def _user_frame(error: BaseException) -> tuple[str, str]:
-    """File, line and code of the innermost frame that is the user's own."""
-    found = ("", "")
-    trace_back = error.__traceback__
-    while trace_back is not None:
-        name = trace_back.tb_frame.f_code.co_filename
-        own = not name.startswith(_TORCH) and not name.startswith("<") and "orbitope" not in Path(name).parts[-4:]
-        if own and "site-packages" not in name and Path(name).suffix == ".py":
-            import linecache
-
-            line = linecache.getline(name, trace_back.tb_lineno).strip()
-            found = (f"{Path(name).name}:{trace_back.tb_lineno}", line)
-        trace_back = trace_back.tb_next
-    return found
 
 
 def lower(program: ExportedProgram, outputs: Sequence[str] | None = None) -> Graph:
@@ -121,6 +34,7 @@ def lower(program: ExportedProgram, outputs: Sequence[str] | None = None) -> Gra
 
     Raises:
         LoweringError: a lowering and the operation it stands for disagree.
+        ExportError: an operation does not run on the example inputs.
 
     Guarantee: numeric, within rounding, on the example inputs of the trace.
     """
@@ -149,6 +63,8 @@ class _Lowering:
         self.holders.update(x.name for x in self.values.values() if isinstance(x, Value))
         with torch.no_grad():
             for node in self.program.graph.nodes:
+                if node.op == "get_attr":
+                    self.values[node.name] = getattr(self.program.graph_module, str(node.target))
                 if node.op == "call_function":
                     emitted = len(self.builder.nodes)
                     self._operation(node)
@@ -162,7 +78,7 @@ class _Lowering:
     # placeholders --------------------------------------------------------------------------------------------------
     def _placeholders(self) -> None:
         program, b = self.program, self.builder
-        owners = _tied(program.state_dict)
+        ties = programs.ties(program.state_dict)
         leaves = iter(pytree.tree_leaves(program.example_inputs or ()))
         specs = {spec.arg.name: spec for spec in program.graph_signature.input_specs}
         for node in program.graph.nodes:
@@ -173,7 +89,7 @@ class _Lowering:
             if spec.kind == InputKind.USER_INPUT:
                 self._input(node, next(leaves, None))
             elif spec.kind in (InputKind.PARAMETER, InputKind.BUFFER) and spec.target in program.state_dict:
-                self._parameter(node, spec, owners[spec.target])
+                self._parameter(node, spec, ties)
             else:
                 tensor = program.constants.get(spec.target)
                 self.values[node.name] = b.constant(tensor, node.name) if isinstance(tensor, torch.Tensor) else None
@@ -187,7 +103,8 @@ class _Lowering:
         value = self._leaf(node.name, "input", meta, {"input": node.name})
         self._set(value, example)
 
-    def _parameter(self, node: torch.fx.Node, spec: Any, owner: str) -> None:
+    def _parameter(self, node: torch.fx.Node, spec: Any, ties: programs.Ties) -> None:
+        owner = ties.owner[spec.target]
         tensor = self.program.state_dict[owner]
         if owner in self.parameters:
             known = self.parameters[owner]
@@ -202,7 +119,12 @@ class _Lowering:
             str(tensor.dtype).removeprefix("torch."),
             spec.kind == InputKind.PARAMETER,
         )
-        value = self._leaf(node.name, "parameter", tensor, {"parameter": owner})
+        attributes = {"parameter": owner}
+        if spec.target in ties.overlapping:
+            attributes["frozen"] = f"{owner} shares memory with another parameter of another shape"
+        elif spec.target in programs.mutated_buffers(self.program):
+            attributes["frozen"] = f"{owner} is overwritten by every call"
+        value = self._leaf(node.name, "parameter", tensor, attributes)
         self.values[owner] = value
         self._set(value, tensor)
 
@@ -213,7 +135,7 @@ class _Lowering:
 
     def _set(self, value: Value, tensor: Any) -> None:
         if self.builder.execute and isinstance(tensor, torch.Tensor):
-            self.builder.tensors[value.name] = _wide(tensor.detach())
+            self.builder.tensors[value.name] = execution.wide(tensor.detach())
 
     # operations ----------------------------------------------------------------------------------------------------
     def _operation(self, node: torch.fx.Node) -> None:
@@ -222,98 +144,76 @@ class _Lowering:
             self.values[node.name] = self.values[source.name][index]  # type: ignore[union-attr]
             return
         b = self.builder
-        b.place = Place(node.name, _module(node), _source(node), str(node.target))
-        args, kwargs = _bind(node)
-        args, kwargs = pytree.tree_map_only(torch.fx.Node, lambda x: self.values[x.name], (args, kwargs))
-        tensors = [x for x in pytree.tree_leaves((args, kwargs)) if isinstance(x, Value)]
-        expected = self._execute(node, args, kwargs, tensors)
-        if expected is not None and all(b.known(x) is not None for x in tensors) and _is_aten(node):
-            native = self._native(node, args, kwargs)
-            self.values[node.name] = pytree.tree_map_only(torch.Tensor, b.constant, native)
+        b.place = Place(node.name, programs.module_path(node), programs.source_line(node), str(node.target))
+        call = pytree.tree_map_only(torch.fx.Node, lambda x: self.values[x.name], programs.arguments(node))
+        tensors = [x for x in pytree.tree_leaves(call) if isinstance(x, Value)]
+        runs = b.execute and all(x.name in b.tensors for x in tensors)
+        if runs and all(b.known(x) is not None for x in tensors) and _is_aten(node):
+            folded = execution.run_as_traced(b, node.target, call)  # type: ignore[arg-type]
+            self.values[node.name] = pytree.tree_map_only(torch.Tensor, b.constant, folded)
             return
+        expected = execution.run(b, node.target, call) if runs else None  # type: ignore[arg-type]
         before = len(b.nodes)
-        result = self._lower(node, args, kwargs)
+        result = self._lower(node, call)
         if result is None:
             del b.nodes[before:]
-            result = self._opaque(node, args, kwargs, tensors)
+            result = self._opaque(node, call, tensors, expected)
         elif expected is not None:
-            self._compare(node, result, expected)
+            execution.compare(b, flat(result), flat(expected))
         self.values[node.name] = result
 
-    def _lower(self, node: torch.fx.Node, args: Any, kwargs: Any) -> Any:
+    def _lower(self, node: torch.fx.Node, call: execution.Call) -> Any:
+        """What the table of lowerings makes of an operation; None where it has nothing that covers this call."""
         lowering = LOWERINGS.get(str(node.target))
         if lowering is None:
             return None
+        self.builder.tolerance = 0.0
         try:
-            return lowering(self.builder, *args, **kwargs)
-        except Refused:
-            return None
+            result = lowering(self.builder, *call[0], **call[1])
+        except (Refused, AssertionError, IndexError, RuntimeError, TypeError, ValueError):
+            return None  # arguments that the lowering does not foresee are as good as refused
+        left_out = {k for k, x in enumerate(flat(result)) if x is None}
+        return None if left_out & programs.read_results(node) else result
 
-    def _opaque(self, node: torch.fx.Node, args: Any, kwargs: Any, tensors: list[Value]) -> Any:
-        """Nodes that run the operation itself and about which nothing is known."""
+    def _opaque(self, node: torch.fx.Node, call: execution.Call, tensors: list[Value], expected: Any) -> Any:
+        """Nodes that run the operation itself; of most nothing is known, of some that they carry leading axes."""
         b = self.builder
+        several = isinstance(node.meta["val"], tuple | list)
+        metas = flat(node.meta["val"])
+        carried = self._carried(node, tensors, metas)
+        if carried and len(tensors) > 1:  # entry by entry: make the broadcasting explicit
+            spread = {x.name: b.broadcast(x, metas[0].shape) for x in tensors}
+            call = pytree.tree_map_only(Value, lambda x: spread[x.name], call)
+            tensors = [spread[x.name] for x in tensors]
+        if carried and expected is not None and not execution.carries(b, node.target, call, carried):  # type: ignore[arg-type]
+            carried = 0
         order = {x.name: k for k, x in enumerate(tensors)}
-        template = pytree.tree_map_only(Value, lambda x: Operand(order[x.name]), (args, kwargs))
-        metas = node.meta["val"] if isinstance(node.meta["val"], tuple | list) else [node.meta["val"]]
-        results: list[Value | None] = []
+        args, kwargs = pytree.tree_map_only(Value, lambda x: Operand(order[x.name]), call)
+        results: list[Any] = []
         for k, meta in enumerate(metas):
             if not isinstance(meta, torch.Tensor):
                 results.append(meta)
                 continue
-            select = k if isinstance(node.meta["val"], tuple | list) else None
-            call = {"function": node.target, "args": template[0], "kwargs": template[1], "select": select}
-            results.append(b.emit("opaque", tensors, meta.shape, meta.dtype, call=call))
-        return tuple(results) if isinstance(node.meta["val"], tuple | list) else results[0]
+            recorded = {"function": node.target, "args": args, "kwargs": kwargs, "select": k if several else None}
+            computed = None if expected is None else execution.wide(flat(expected)[k])
+            settings = {"call": recorded, "carried": carried}
+            results.append(b.emit("opaque", tensors, meta.shape, meta.dtype, computed=computed, **settings))
+        return tuple(results) if several else results[0]
 
-    # execution -----------------------------------------------------------------------------------------------------
-    def _execute(self, node: torch.fx.Node, args: Any, kwargs: Any, tensors: list[Value]) -> Any:
-        """What the operation itself returns on the lowered operands' float64 values; None where it cannot run."""
-        b = self.builder
-        if not b.execute or not all(x.name in b.tensors for x in tensors):
-            return None
-        real = pytree.tree_map_only(Value, lambda x: b.tensors[x.name], (args, kwargs))
-        try:
-            return node.target(*real[0], **real[1])  # type: ignore[operator]
-        except (RuntimeError, TypeError, NotImplementedError):
-            return self._native(node, args, kwargs)
-
-    def _native(self, node: torch.fx.Node, args: Any, kwargs: Any) -> Any:
-        """The same in the dtypes of the trace."""
-        b = self.builder
-        real = pytree.tree_map_only(Value, lambda x: b.tensors[x.name].to(x.dtype), (args, kwargs))
-        return node.target(*real[0], **real[1])  # type: ignore[operator]
-
-    def _compare(self, node: torch.fx.Node, result: Any, expected: Any) -> None:
-        pairs = zip(_flat(result), _flat(expected), strict=False)
-        for value, truth in pairs:
-            if not isinstance(value, Value) or not isinstance(truth, torch.Tensor):
-                continue
-            ours = self.builder.tensors[value.name]
-            if ours.shape != truth.shape:
-                raise self._disagrees(node, f"shape {list(ours.shape)}, the operation gives {list(truth.shape)}")
-            if truth.numel() == 0:
-                continue
-            scale = _magnitude(truth)
-            coarse = truth.dtype if truth.dtype.is_floating_point else torch.float64
-            allowed = 1e4 * torch.finfo(coarse).eps * max(scale, 1e-30)
-            same = (ours == truth) | (ours.isnan() & truth.isnan()) if truth.is_floating_point() else ours == truth
-            error = (ours.double() - truth.double()).abs().masked_fill(same, 0.0).max().item()
-            if not error <= allowed:
-                raise self._disagrees(node, f"largest difference {error:.3g} where values reach {scale:.3g}")
-
-    def _disagrees(self, node: torch.fx.Node, got: str) -> LoweringError:
-        place = self.builder.place
-        return LoweringError(
-            f"the lowering of {node.target} does not compute what the operation computes",
-            at=f"node {node.name} ({place.source}) in {place.module or 'the model'}",
-            got=got,
-            why="a wrong lowering would make every result about this model wrong",
-            fix="report this model; until then analyse the part that does not contain the operation",
-        )
+    def _carried(self, node: torch.fx.Node, tensors: list[Value], metas: list[Any]) -> int:
+        """How many leading axes an operation without a lowering carries: all of an entry-wise one, or as declared."""
+        if not _is_aten(node) or not tensors or not all(isinstance(meta, torch.Tensor) for meta in metas):
+            return 0
+        if torch.Tag.pointwise in node.target.tags:  # type: ignore[union-attr]
+            common = torch.broadcast_shapes(*(x.shape for x in tensors))
+            return len(common) if all(tuple(meta.shape) == tuple(common) for meta in metas) else 0
+        axes = tensors[0].rank - TAILS.get(str(node.target), tensors[0].rank)
+        leading = tensors[0].shape[:axes]
+        return axes if len(tensors) == 1 and all(tuple(meta.shape[:axes]) == leading for meta in metas) else 0
 
     def _forget(self, emitted: Sequence[Node], result: Any) -> None:
         """Drop the tensors of intermediate nodes; count the names that stand for each result."""
-        exposed = {item.name for item in _flat(result) if isinstance(item, Value)}
+        exposed = {item.name for item in flat(result) if isinstance(item, Value)}
         self.holders.update(exposed)
         for node in emitted:
             if node.name not in exposed and node.name not in self.builder.constants:
@@ -321,7 +221,7 @@ class _Lowering:
 
     def _release(self, value: Any) -> None:
         """A traced name was read for the last time; forget what no other name stands for."""
-        for item in _flat(value):
+        for item in flat(value):
             if isinstance(item, Value):
                 self.holders[item.name] -= 1
                 if self.holders[item.name] <= 0 and item.name not in self.builder.constants:
@@ -330,10 +230,8 @@ class _Lowering:
     # outputs -------------------------------------------------------------------------------------------------------
     def _finish(self, wanted: Sequence[str] | None) -> Graph:
         b, program = self.builder, self.program
-        output = next(node for node in program.graph.nodes if node.op == "output")
-        nodes = [x for x in pytree.tree_leaves(output.args[0]) if isinstance(x, torch.fx.Node)]
-        values = [self.values[x.name] for x in nodes]
-        found = {name: value for name, value in zip(_names(program, nodes), values, strict=True) if isinstance(value, Value)}
+        returned = {name: self.values[node.name] for name, node in programs.user_outputs(program).items()}
+        found = {name: value for name, value in returned.items() if isinstance(value, Value)}
         if wanted is not None:
             unknown = [name for name in wanted if name not in found]
             if unknown:
@@ -347,7 +245,7 @@ class _Lowering:
         for name, value in found.items():
             b.place = Place(f"output:{name}")
             ends.append(b.emit("output", (value,), value.shape, value.dtype, stem=f"output:{name}").name)
-        kept = _reachable(b.nodes, ends, self.inputs)
+        kept = programs.reachable(b.nodes, ends, self.inputs)
         read = {node.attributes["parameter"] for node in kept if node.op == "parameter"}
         used = {name for key in read for name in self.parameters[key].names}
         return Graph(
@@ -361,85 +259,9 @@ class _Lowering:
         )
 
 
-def _names(program: ExportedProgram, nodes: list[torch.fx.Node]) -> list[str]:
-    spec = program.call_spec.out_spec
-    tree = pytree.tree_unflatten(list(range(spec.num_leaves)), spec) if spec is not None else None
-    if spec is None or spec.num_leaves != len(nodes):
-        return [f"output_{k}" for k in range(len(nodes))]
-    if spec.num_leaves == 1 and tree == 0:
-        return ["output"]
-    paths, _ = pytree.tree_flatten_with_path(tree)
-    return [pytree.keystr(path).strip(".[]'\"").replace("']['", ".").replace("][", ".") or "output" for path, _ in paths]
-
-
-def _tied(state: Mapping[str, torch.Tensor]) -> dict[str, str]:
-    """For each state-dict name the first name of the same tensor (storage, offset, shape and stride)."""
-    first: dict[tuple[Any, ...], str] = {}
-    owners: dict[str, str] = {}
-    for name, tensor in state.items():
-        if tensor.numel() == 0:
-            owners[name] = name
-            continue
-        key = (tensor.untyped_storage()._cdata, tensor.storage_offset(), tuple(tensor.shape), tensor.stride())
-        owners[name] = first.setdefault(key, name)
-    return owners
-
-
-def _bind(node: torch.fx.Node) -> tuple[list[Any], dict[str, Any]]:
-    """All positional arguments with defaults filled in, and the keyword-only ones that were given."""
-    schema = getattr(node.target, "_schema", None)
-    if schema is None:
-        return list(node.args), dict(node.kwargs)
-    args, kwargs = list(node.args), dict(node.kwargs)
-    positional = [argument for argument in schema.arguments if not argument.kwarg_only]
-    for argument in positional[len(args) :]:
-        args.append(kwargs.pop(argument.name, argument.default_value))
-    return args, kwargs
-
-
-def _flat(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, tuple | list) else [value]
-
-
 def _is_aten(node: torch.fx.Node) -> bool:
     return isinstance(node.target, torch._ops.OpOverload) and torch.Tag.nondeterministic_seeded not in node.target.tags
 
 
 def _is_fake(tensor: torch.Tensor) -> bool:
     return isinstance(tensor, torch._subclasses.FakeTensor)
-
-
-def _wide(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor.double() if tensor.is_floating_point() else tensor
-
-
-def _magnitude(tensor: torch.Tensor) -> float:
-    finite = tensor.double().abs()
-    finite = finite[finite.isfinite()]
-    return finite.max().item() if finite.numel() else 0.0
-
-
-def _module(node: torch.fx.Node) -> str:
-    stack = node.meta.get("nn_module_stack") or {}
-    return list(stack.values())[-1][0] if stack else ""
-
-
-def _source(node: torch.fx.Node) -> str:
-    """``file.py:line`` of the innermost frame outside torch, or of the innermost at all."""
-    frames = re.findall(r'File "([^"]+)", line (\d+)', node.meta.get("stack_trace") or "")
-    own = [frame for frame in frames if not frame[0].startswith(_TORCH)]
-    if not frames:
-        return ""
-    name, line = (own or frames)[-1]
-    return f"{Path(name).name}:{line}"
-
-
-def _reachable(nodes: list[Node], outputs: Sequence[str], inputs: Sequence[str]) -> list[Node]:
-    """Nodes that some output needs, and the inputs."""
-    needed = {*outputs, *inputs}
-    kept = []
-    for node in reversed(nodes):
-        if node.name in needed:
-            kept.append(node)
-            needed.update(node.inputs)
-    return kept[::-1]

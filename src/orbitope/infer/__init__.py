@@ -14,6 +14,7 @@ from orbitope.frontends import lower, trace
 from orbitope.graph import Graph
 from orbitope.group import SymmetryGroup
 from orbitope.infer.assembly import assemble
+from orbitope.infer.reading import fix_unread
 from orbitope.infer.unification import unify
 
 
@@ -31,7 +32,8 @@ def symmetries(
         model: a module in evaluation mode, or an exported program.
         args: example inputs; only their shapes and dtypes matter to the result.
         kwargs: example inputs by name.
-        scope: patterns (``features.*``) of the parameters that may move; all by default.
+        scope: patterns (``features.*``) of the parameters that may move; all by default. A tensor with several names
+            may move if all of them are in scope.
         outputs: names of the outputs that define the function; all by default.
 
     Raises:
@@ -50,8 +52,8 @@ def infer(graph: Graph, scope: Iterable[str] | None = None) -> SymmetryGroup:
     Raises:
         InputError: a scope pattern matches no parameter.
     """
-    patterns = None if scope is None else list(scope)
-    names = [name for parameter in graph.parameters.values() for name in parameter.names]
+    patterns = [scope] if isinstance(scope, str) else None if scope is None else list(scope)
+    names = [*(name for parameter in graph.parameters.values() for name in parameter.names), *graph.unused]
     idle = [p for p in patterns or () if not any(fnmatchcase(name, p) for name in names)]
     if idle:
         raise InputError(
@@ -59,11 +61,13 @@ def infer(graph: Graph, scope: Iterable[str] | None = None) -> SymmetryGroup:
         )
 
     def frozen(name: str) -> bool:
-        return patterns is not None and not any(
-            fnmatchcase(alias, p) for alias in graph.parameters[name].names for p in patterns
-        )
+        # a tied tensor moves under all its names: it is in scope only if they all are
+        aliases = graph.parameters[name].names
+        return patterns is not None and not all(any(fnmatchcase(alias, p) for p in patterns) for alias in aliases)
 
-    return assemble(graph, unify(graph, frozen))
+    result = unify(graph, frozen)
+    fix_unread(graph, result)
+    return assemble(graph, result)
 
 
 __all__ = ["infer", "symmetries"]

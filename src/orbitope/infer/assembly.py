@@ -20,6 +20,7 @@ from orbitope.group import (
     places,
 )
 from orbitope.infer.fibres import bases, leaves
+from orbitope.infer.fusion import fuse
 from orbitope.infer.unification import Unification
 from orbitope.infer.words import Atom, Word
 
@@ -34,7 +35,7 @@ class _Assembly:
         self.graph = graph
         self.result = result
         self.words = result.words
-        self.over = _without_circles(bases(result))
+        self.over = _without_circles(fuse(result, bases(result)))
         self.home = self._homes()
         self.names: dict[Atom, str] = {}
         self._name_atoms()

@@ -21,12 +21,11 @@ def leaves(words: Words, axes: Sequence[Word]) -> Iterator[list[tuple[Atom, ...]
     An index of families is chosen once for the whole tensor, so that each family yields the member that belongs.
     """
     plain = [words.resolve(word) for word in axes]
-    families = [factor for word in plain for factor in word if isinstance(factor, Family)]
     runs: dict[Atom, list[int]] = {}
-    for family in families:
+    for family in (family for word in plain for family in words.families(word)):
         index = words.find(family.index)
-        known = runs.get(index)
-        runs[index] = common_runs([family.sizes, known] if known else [family.sizes])
+        own = [size_of(segment) for segment in words.segments(index)] or [index.size]
+        runs[index] = common_runs([family.sizes, runs.get(index, own)])
     for starts in product(*(starts_of(sizes) for sizes in runs.values())):
         at = dict(zip(runs, starts, strict=True))
         yield from map(list, product(*(_choices(words, word, at) for word in plain)))

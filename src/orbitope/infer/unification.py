@@ -7,18 +7,25 @@ from dataclasses import dataclass, field
 
 import torch
 
-from orbitope.graph import Axes, Graph, Label, Node, Product, Sum, Term
+from orbitope.errors import LoweringError
+from orbitope.graph import Graph, Indexing, Label, Node, Product, Sum, Term, labels
 from orbitope.infer.words import Atom, Factor, Family, Origin, Reason, Word, Words, size_of
 from orbitope.primitives import PRIMITIVES
+from orbitope.primitives.base import frozen as frozen_indexing
 
 
 @dataclass(frozen=True)
 class Use:
-    """What one operation did: the word of each of its labels, and which labels it mixed."""
+    """What one operation did: how it indexes, and the word of each of its labels."""
 
     node: Node
+    indexing: Indexing
     labels: dict[str, Word]
-    mixed: frozenset[str]
+
+    @property
+    def mixed(self) -> frozenset[str]:
+        """Names of the labels that it mixed."""
+        return self.indexing.mixed
 
 
 @dataclass
@@ -68,6 +75,7 @@ class _Walk:
         self.cuts = cuts
         self.words = Words()
         self.result = Unification(self.words)
+        self.shapes = {node.name: node.shape for node in graph}
 
     def visit(self, node: Node) -> None:
         """Words of one node's axes, and the constraints it adds."""
@@ -85,7 +93,8 @@ class _Walk:
 
     def _parameter(self, node: Node) -> tuple[Word, ...]:
         name = node.attributes["parameter"]
-        reason = Reason(f"{name} is frozen by the scope") if self.frozen(name) else None
+        why = f"{name} is frozen by the scope" if self.frozen(name) else node.attributes.get("frozen")
+        reason = None if why is None else Reason(why)
         words = self._fresh(node.shape, reason)
         self.result.parameters[name] = words
         return words
@@ -106,7 +115,10 @@ class _Walk:
         if size == 1 or tensor.numel() == 0:
             return self.words.atom(size, reason)
         before, after = tensor.narrow(axis, 0, size - 1), tensor.narrow(axis, 1, size - 1)
-        changed = (before != after).movedim(axis, 0).reshape(size - 1, -1).any(dim=1)
+        differ = before != after
+        if tensor.is_floating_point():  # zeros of two signs are equal numbers, but not after a division
+            differ |= before.signbit() != after.signbit()
+        changed = differ.movedim(axis, 0).reshape(size - 1, -1).any(dim=1)
         cuts = [0, *(changed.nonzero().flatten() + 1).tolist(), size]
         runs = [b - a for a, b in zip(cuts, cuts[1:], strict=False)]
         if len(runs) == 1:
@@ -125,13 +137,16 @@ class _Walk:
     # operations ----------------------------------------------------------------------------------------------------
     def _operation(self, node: Node) -> None:
         """Bind each label to the word of the axes it stands for, then read the output's words off."""
-        operands = [self.graph_shape(name) for name in node.inputs]
-        indexing = PRIMITIVES[node.op].indexing(node, operands)
+        shapes = [self.shapes[name] for name in node.inputs]
+        indexing = PRIMITIVES[node.op].indexing(node, shapes)
+        if 0 in node.shape or any(0 in shape for shape in shapes):
+            indexing = frozen_indexing(node, shapes)  # no positions, no claims
+        _check(node, indexing, shapes)
         bound: dict[str, Word] = {}
         for name, axes in zip(node.inputs, indexing.operands, strict=True):
             for axis, (term, word) in enumerate(zip(axes, self.result.values[name], strict=True)):
                 self._match(term, word, bound, node, axis)
-        if node.op == "opaque":
+        if node.op == "opaque" and not node.attributes.get("carried"):
             self.result.unknown.append(node)
         if node.op == "slice":
             self._select(node, bound)
@@ -141,18 +156,7 @@ class _Walk:
             self.words.fix(bound[name], reason)
         output = tuple(self._build(term, bound, indexing.fixed, reason) for term in indexing.output)
         self.result.values[node.name] = self._settled(output)
-        self.result.uses.append(Use(node, bound, indexing.mixed))
-
-    def graph_shape(self, name: str) -> tuple[int, ...]:
-        """Shape of a value."""
-        return self._shapes[name]
-
-    @property
-    def _shapes(self) -> dict[str, tuple[int, ...]]:
-        cached = self.__dict__.get("_shape_table")
-        if cached is None:
-            cached = self.__dict__["_shape_table"] = {node.name: node.shape for node in self.graph}
-        return cached
+        self.result.uses.append(Use(node, indexing, bound))
 
     def _match(self, term: Term, word: Word, bound: dict[str, Word], node: Node, axis: int = 0) -> None:
         match term:
@@ -196,19 +200,12 @@ class _Walk:
         """Where an operation mixes along an index while a family stays, its members must move alike."""
         indices = {x for name in mixed & bound.keys() for x in self.words.resolve(bound[name])}
         for name in bound.keys() - mixed:
-            bound[name] = self._without(bound[name], lambda index: index in indices)
+            bound[name] = self.words.without(bound[name], lambda index: index in indices)
 
     def _settled(self, axes: tuple[Word, ...]) -> tuple[Word, ...]:
         """Families whose index has left the tensor, or stands in it twice, become one word."""
         present = [x for word in axes for x in self.words.resolve(word) if isinstance(x, Atom)]
-        return tuple(self._without(word, lambda index: present.count(index) != 1) for word in axes)
-
-    def _without(self, word: Word, lost: Callable[[Atom], bool]) -> Word:
-        factors: list[Factor] = []
-        for factor in self.words.resolve(word):
-            gone = isinstance(factor, Family) and lost(self.words.find(factor.index))
-            factors.extend(self.words.collapse(factor) if gone else (factor,))
-        return tuple(factors)
+        return tuple(self.words.without(word, lambda index: present.count(index) != 1) for word in axes)
 
     def _build(self, term: Term, bound: dict[str, Word], fixed: frozenset[str], reason: Reason) -> Word:
         match term:
@@ -231,10 +228,33 @@ _WHY = {
 }
 
 
+def _check(node: Node, indexing: Indexing, shapes: Sequence[tuple[int, ...]]) -> None:
+    """An answer that does not fit the tensors would be believed all the same: refuse it.
+
+    Raises:
+        LoweringError: a term has another size than the axis it stands for, or one label has two sizes.
+    """
+    sides = zip((*indexing.operands, indexing.output), (*shapes, node.shape), strict=True)
+    fits = all(tuple(term.size for term in axes) == tuple(shape) for axes, shape in sides)
+    sizes: dict[str, int] = {}
+    for axes in (*indexing.operands, indexing.output):
+        for label in (label for term in axes for label in labels(term)):
+            fits = fits and sizes.setdefault(label.name, label.size) == label.size
+    if not fits:
+        raise LoweringError(
+            f"the primitive {node.op} does not describe its operands",
+            at=node.place,
+            got=f"{indexing} for operands {[list(shape) for shape in shapes]} and value {list(node.shape)}",
+            why="indices that do not correspond would be taken for corresponding ones",
+            fix="mend the lowering that made this node",
+        )
+
+
 def _why_fixed(node: Node) -> str:
     if node.op == "opaque":
-        return f"no symmetry rule for {node.target}"
+        carried = node.attributes.get("carried")
+        return f"{node.target} tells positions apart" if carried else f"no symmetry rule for {node.target}"
     return _WHY.get(node.op, f"{node.op} tells positions apart")
 
 
-__all__ = ["Axes", "Unification", "Use", "unify"]
+__all__ = ["Unification", "Use", "unify"]

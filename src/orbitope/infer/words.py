@@ -9,7 +9,7 @@ how one reshape deep in a network is felt by every parameter.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from math import prod
@@ -88,6 +88,7 @@ class Words:
     def __init__(self) -> None:
         """No atoms yet."""
         self._count = 0
+        self._fused: dict[tuple[Factor, Factor], Atom] = {}
         self.cuts: dict[Origin, set[int]] = {}
         """Where atoms that a reshape split off were cut later: what the reshape should have known."""
 
@@ -131,7 +132,23 @@ class Words:
                 factors.extend(self.resolve(root.product) if root.product is not None else (root,))
             else:
                 factors.append(factor)
-        return tuple(factors)
+        return self._with_fused(factors) if self._fused else tuple(factors)
+
+    def fuse(self, first: Atom, second: Atom) -> Atom:
+        """One atom for two that stand side by side in this order."""
+        (fused,) = self.atom(first.size * second.size)
+        assert isinstance(fused, Atom)
+        fused.serial = min(first.serial, second.serial)
+        self._fused[first, second] = fused
+        return fused
+
+    def _with_fused(self, factors: Sequence[Factor]) -> Word:
+        done: list[Factor] = []
+        for factor in factors:
+            done.append(factor)
+            while len(done) > 1 and (done[-2], done[-1]) in self._fused:
+                done[-2:] = [self._fused[done[-2], done[-1]]]
+        return tuple(done)
 
     def segments(self, atom: Atom) -> tuple[Word, ...]:
         """The segments of a root that is a sum, nested sums written out."""
@@ -144,16 +161,22 @@ class Words:
                 flat.append(inner)
         return tuple(flat)
 
+    def parts(self, factor: Factor) -> tuple[Word, ...]:
+        """The segments of a sum, the members of a family; nothing for a factor without structure."""
+        if isinstance(factor, Family):
+            return factor.members
+        return self.segments(factor) if isinstance(factor, Atom) else ()
+
     # fixing --------------------------------------------------------------------------------------------------------
     def fix(self, word: Word, reason: Reason) -> None:
         """Tell all positions of a word apart; the first reason is kept."""
         for factor in self.resolve(word):
             if isinstance(factor, Wild):
                 continue
-            if factor.segments is None:
+            if isinstance(factor, Atom) and factor.segments is None:
                 factor.fixed = factor.fixed or reason
-            for segment in self.segments(factor):
-                self.fix(segment, reason)
+            for part in self.parts(factor):
+                self.fix(part, reason)
 
     def _give_up(self, words: Sequence[Word], sizes: Sequence[int], reason: Reason) -> list[Word]:
         """Fix words that do not fit; fresh fixed words of the sizes that were asked for."""
@@ -364,6 +387,7 @@ class Words:
     # unifying ------------------------------------------------------------------------------------------------------
     def unify(self, left: Word, right: Word, place: str = "") -> Word:
         """One word for two axes whose positions correspond: their common refinement; where none exists, both fixed."""
+        assert size_of(left) == size_of(right), (left, right)
         a, b = list(self.resolve(left)), list(self.resolve(right))
         merged: list[Factor] = []
         while a and b:
@@ -425,25 +449,54 @@ class Words:
     def _join_sums(self, x: Atom, y: Atom) -> Word:
         """Two sums segment by segment; a plain atom is cut first.
 
-        A sum is nothing but its segments, so the two stay apart: where one of them is constant (padding, a mask), it
-        takes on the identity of the other in the result only, and may meet another partner elsewhere.
+        Where a segment of one is constant (padding, a mask), it has no identity that it could give away: it takes on
+        that of the other in the result only, and may meet another partner elsewhere.
         """
         points = sorted({*_ends(self._run_sizes(x)), *_ends(self._run_sizes(y))})
         sizes = [b - a for a, b in zip([0, *points], points, strict=False)]
         firsts, seconds = self._refined(x, sizes), self._refined(y, sizes)
         merged = [self.unify(first, second) for first, second in zip(firsts, seconds, strict=True)]
-        for whole in (x, y):
-            if not self.has_wild((whole,)):
-                return (whole,)
-        return self.sum(merged)
+        plain = [whole for whole in (x, y) if not self.has_wild((whole,))]
+        if len(plain) == 2:
+            x.parent = y
+            y.origin = y.origin or x.origin
+        return (plain[-1],) if plain else self.sum(merged)
 
     def _run_sizes(self, atom: Atom) -> list[int]:
         return [size_of(segment) for segment in self.segments(atom)] or [atom.size]
 
+    def families(self, word: Word) -> list[Family]:
+        """All families of a word, also those inside its segments and inside each other."""
+        found: list[Family] = []
+        for factor in self.resolve(word):
+            if isinstance(factor, Family):
+                found.append(factor)
+            for part in self.parts(factor):
+                found.extend(self.families(part))
+        return found
+
+    def without(self, word: Word, lost: Callable[[Atom], bool]) -> Word:
+        """A word in which families over a lost index became one word."""
+        if not any(lost(self.find(family.index)) for family in self.families(word)):
+            return self.resolve(word)
+        factors: list[Factor] = []
+        for factor in self.resolve(word):
+            if isinstance(factor, Wild):
+                factors.append(factor)
+            elif isinstance(factor, Family):
+                inner = [self.without(member, lost) for member in factor.members]
+                gone = lost(self.find(factor.index))
+                rest = Family(factor.index, factor.sizes, tuple(inner))
+                factors.extend(self.collapse(rest) if gone else self.family(rest.index, rest.sizes, inner))
+            else:
+                segments = self.segments(factor)
+                factors.extend(self.sum([self.without(part, lost) for part in segments]) if segments else (factor,))
+        return tuple(factors)
+
     def has_wild(self, word: Word) -> bool:
         """Whether the value is constant along some run of the word."""
         return any(
-            isinstance(factor, Wild) or any(map(self.has_wild, self.segments(factor))) for factor in self.resolve(word)
+            isinstance(factor, Wild) or any(map(self.has_wild, self.parts(factor))) for factor in self.resolve(word)
         )
 
 

@@ -82,6 +82,13 @@ def _leaky_behaviour(settings: Mapping[str, Any]) -> Behaviour:
     return _unary(form, 1 if slope >= 0 else 0, "nonnegative" if slope <= 0 else "any", degree=1.0)
 
 
+def _clamp_behaviour(settings: Mapping[str, Any]) -> Behaviour:
+    low, high = settings["low"], settings["high"]
+    form: Form = "other" if low is not None and high is not None else "convex" if high is None else "concave"
+    floor = low is not None and low >= 0 and (high is None or high >= 0)
+    return _unary(form, 1, "nonnegative" if floor else "nonpositive" if high is not None and high <= 0 else "any")
+
+
 def _softplus(a: Arithmetic[Any], x: Any) -> Any:
     # log(1 + e^x) = max(x, 0) + log(1 + e^{-|x|}), which cannot overflow
     tail = a.function("exp", a.neg(a.function("abs", x)))
@@ -171,7 +178,7 @@ _add("relu", lambda a, xs, _: a.relu(xs[0]), _unary("convex", 1, "nonnegative", 
 _add("abs", _elementary("abs"), _unary("convex", 0, "nonnegative", degree=1.0))
 _add("leaky_relu", _leaky, _leaky_behaviour)
 _add("relu6", lambda a, xs, _: _clamp(a, xs[0], 0.0, 6.0), _unary("other", 1, "nonnegative"))
-_add("hardtanh", lambda a, xs, s: _clamp(a, xs[0], s["low"], s["high"]), _unary("other", 1))
+_add("hardtanh", lambda a, xs, s: _clamp(a, xs[0], s["low"], s["high"]), _clamp_behaviour)
 _add("hardsigmoid", lambda a, xs, _: _hardsigmoid(a, xs[0]), _unary("other", 1, "nonnegative"))
 _add("hardswish", lambda a, xs, _: a.mul(xs[0], _hardsigmoid(a, xs[0])), _unary())
 # smooth

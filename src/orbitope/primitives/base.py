@@ -28,8 +28,9 @@ class Behaviour:
         monotone: for each operand 1 (non-decreasing), −1 (non-increasing) or 0 (neither is claimed). Of a multilinear
             form the monotonicity follows from the signs of the other operands and is not stated here.
         sign: of the value, whatever the operands.
-        homogeneous: for each operand the degree d with f(s·x) = s^d·f(x) for all s > 0, None where there is none.
-        odd: for each operand whether changing its sign changes the sign of the value.
+        homogeneous: for each operand the degree d with f(s·x) = s^d·f(x) for all s > 0, None where there is none; the
+            other operands are held (of an affine form they are scaled together).
+        odd: for each operand whether changing its sign changes the sign of the value; likewise.
     """
 
     form: Form

@@ -7,18 +7,27 @@ from typing import Any, ClassVar
 
 from orbitope.arithmetic.base import Arithmetic
 from orbitope.graph import Indexing, Node
-from orbitope.primitives.base import Behaviour, Primitive, Shape, frozen, register
+from orbitope.primitives.base import Behaviour, Primitive, Shape, fresh, frozen, register
 
 
 @register
 class Opaque(Primitive):
-    """Nothing is known: every axis of operands and output is fixed, and the node is reported by name."""
+    """The traced operation itself, about which little is known.
+
+    Attribute ``carried`` counts leading axes, shared by all operands and the output, whose positions are treated alike
+    and apart from each other: all axes of an entry-wise operation, batch and channels of a resampling. All other axes
+    are told apart. Where nothing is carried, every axis is fixed and the node is reported by name.
+    """
 
     name: ClassVar[str] = "opaque"
 
     def indexing(self, node: Node, shapes: Sequence[Shape]) -> Indexing:
-        """Nothing is claimed."""
-        return frozen(node, shapes)
+        """The carried axes are shared, nothing is claimed of the others."""
+        carried = node.attributes.get("carried", 0)
+        rest = frozen(_tail(node, carried), [shape[carried:] for shape in shapes])
+        lead = fresh("c", node.shape[:carried])
+        operands = tuple((*lead, *axes) for axes in rest.operands)
+        return Indexing(operands, (*lead, *rest.output), mixed=rest.mixed, fixed=rest.fixed)
 
     def behaviour(self, node: Node) -> Behaviour:
         """Nothing is claimed."""
@@ -26,5 +35,12 @@ class Opaque(Primitive):
         return Behaviour("other", (0,) * none, homogeneous=(None,) * none, odd=(False,) * none)
 
     def evaluate(self, arithmetic: Arithmetic[Any], node: Node, operands: Sequence[Any]) -> Any:
-        """The traced operation itself, where the arithmetic can run it."""
-        return arithmetic.call(node.target, operands, **node.attributes["call"])
+        """The traced operation itself, where the arithmetic can run it; the result of this node where it has several."""
+        call = dict(node.attributes["call"])
+        select = call.pop("select", None)
+        result = arithmetic.call(node.target, operands, **call)
+        return result if select is None else result[select]
+
+
+def _tail(node: Node, carried: int) -> Node:
+    return Node(node.name, node.op, node.inputs, node.shape[carried:])

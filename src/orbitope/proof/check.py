@@ -40,7 +40,7 @@ W = S + 32  # ... and elementary functions work with multiples of 2^-W
 TOP = 1 << 1024  # no computed integer may reach this
 LIMIT = 10**9  # multiply-adds
 MAX_BYTES, MAX_DEPTH, MAX_COMMAS = 1 << 27, 12, 1 << 22  # of the file
-MAX_NUMBERS, MAX_ENTRIES, MAX_NODES = 1 << 23, 1 << 22, 20_000  # in arrays, in a program's values, nodes
+MAX_NUMBERS, MAX_ENTRIES, MAX_NODES = 1 << 23, 1 << 23, 20_000  # in arrays, in a program's values, nodes
 DTYPES = {
     **{"float64": "d", "float32": "f", "float16": "e", "bfloat16": "H", "bool": "?", "uint8": "B"},
     **{"int8": "b", "int16": "h", "int32": "i", "int64": "q"},
@@ -407,7 +407,7 @@ BINARY = {
 FUNCTIONS = {"leaky_relu", *UNARY, *BINARY, *ELEMENTARY}
 EINSUM = "([A-Za-z]*)(?:,([A-Za-z]*))?->([A-Za-z]*)"
 
-# ---- operations, from attributes and shapes ----
+# ---- operations ---------------------------------------------------------------------------------------------
 
 
 def strides(shape: Sequence[int]) -> list[int]:
@@ -749,34 +749,35 @@ class Program:
                 except MalformedError as error:
                     raise MalformedError(f"{where}: {error}") from None
                 (self.dynamic if varies[k] else self.static).append((k, run, ins))
-                self.sample_work += work * varies[k]
-                self.static_work += work * (not varies[k])
+                self.sample_work += (20 + work) * varies[k]  # 20 for the node itself
+                self.static_work += (20 + work) * (not varies[k])
             place[name] = k
             sizes.append(out)
         need(isinstance(output, str) and output in place, "the output is not a node")
         self.output = place[output]
         need(prod(sizes[self.output]) == 1, "the output is not one number")
 
-    def value(self, point: Point, constants: Point, samples: list[Point], tick: Callable[[], None]) -> Bounds:
+    def value(self, point: Point, constants: Point, data: Point, count: int, tick: Callable[[], None]) -> Bounds:
         """Lower and upper bound of F, the mean over the samples, at a point."""
         values: list[Any] = [None] * (len(self.leaves) + len(self.static) + len(self.dynamic))
-        here = {"parameter": point, "constant": constants}
+        here, inputs = {"parameter": point, "constant": constants}, []
         for k, kind, name in self.leaves:
-            if kind != "input":
+            if kind == "input":
+                inputs.append((k, *data[name], len(data[name][0]) // count))
+            else:
                 values[k] = Ball(*here[kind][name])
         for k, run, ins in self.static:
             values[k] = run(*[values[i] for i in ins])
-        inputs = [(k, name) for k, kind, name in self.leaves if kind == "input"]
         middle = radius = 0
-        for sample in samples:
-            for k, name in inputs:
-                values[k] = Ball(*sample[name])
+        for sample in range(count):
+            for k, v, den, width in inputs:
+                values[k] = Ball(v[sample * width : (sample + 1) * width], den)
             for k, run, ins in self.dynamic:
                 values[k] = run(*[values[i] for i in ins])
             y = values[self.output].fixed()
             middle, radius = middle + y.v[0], radius + y.radius
             tick()
-        return Fraction(middle - radius, ONE * len(samples)), Fraction(middle + radius, ONE * len(samples))
+        return Fraction(middle - radius, ONE * count), Fraction(middle + radius, ONE * count)
 
 
 # ---- the chain of averages ---------------------------------------------------------------------------------
@@ -820,7 +821,7 @@ class Step:
                 back = all(self.order % len(cycle) == 0 for cycle in orbits(size, [p]))
                 need(back, f"{where}: {self.order} moves do not lead back")
                 axes[axis] = p
-        self.work = (self.order + 2) * sum(prod(shapes[name]) for name in self.moves)
+        self.work = (self.order + 2) * sum(20 + prod(shapes[name]) for name in self.moves)
 
     def move(self, point: Point) -> Point:
         """new[p[i]] = old[i] along each moved axis."""
@@ -952,8 +953,6 @@ def establish(document: Json, limit: int, progress: Progress, known: dict[str, A
     need(shapes["input"] and all(shapes["input"].values()), "the data have no sample axis")
     count, *others = [shape[0] for shape in shapes["input"].values()]
     need(all(n == count for n in others), "the data differ in their number of samples")
-    parts = {name: (cut(v, len(v) // count), den) for name, (v, den) in tables["input"].items()}
-    samples = [{name: (rows[i], den) for name, (rows, den) in parts.items()} for i in range(count)]
     shapes["input"] = {name: (1, *shape[1:]) for name, shape in shapes["input"].items()}
     program, names = Program(document["program"], shapes), names_of(document["variables"], "variables")
     need(names and names <= {*shapes["parameter"]}, "variables: none, or not parameters")
@@ -1003,7 +1002,7 @@ def establish(document: Json, limit: int, progress: Progress, known: dict[str, A
             progress(done, evaluations * count)
 
     def value(point: Point) -> Bounds:
-        return program.value(point, tables["constant"], samples, tick)
+        return program.value(point, tables["constant"], tables["input"], count, tick)
 
     own: dict[str, Any] = {"average": value(average), "points": [*map(value, step.points(here))]}
     own["start"] = own["points"][0] if first else value(start)
@@ -1044,6 +1043,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         verdict = check(options.file, limit=options.limit)
+    except KeyboardInterrupt:
+        return 130
     except (MalformedError, MemoryError) as error:
         reason = str(error) or "not enough memory"
         facts = {"accepted": False, "reason": reason}
@@ -1064,4 +1065,5 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="backslashreplace")  # pyright: ignore[reportAttributeAccessIssue]
     sys.exit(main())

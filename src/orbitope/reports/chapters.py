@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,19 @@ Tick = Callable[[int, int], None]
 Parameters = Mapping[str, torch.Tensor]
 
 MIDPOINT, AVERAGE = "midpoint.orbitope", "orbit-average.orbitope"
+FIRST, SECOND, TWIN, ALIGNED = (f"{name}.safetensors" for name in ("first", "second", "twin", "aligned"))
+"""Files that the chapters leave beside the page; the commands that they show run in that folder."""
+
+
+def power_of_ten(log10: float) -> str:
+    """A large number by its decimal logarithm: ``6.9·10⁷⁰``.
+
+    >>> power_of_ten(70.84), power_of_ten(2.0)
+    ('6.9·10⁷⁰', '1.0·10²')
+    """
+    exponent = math.floor(log10)
+    raised = str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"{10 ** (log10 - exponent):.1f}·10{raised}"
 
 
 def lead(story: Story) -> list[str]:
@@ -53,7 +67,7 @@ def prove_both(story: Story) -> None:
         story.certificates[claim] = result
 
 
-# Q1 --------------------------------------------------------------------------------------------------------------------
+# Q1 -------------------------------------------------------------------------------------------------------------------
 def symmetry(story: Story) -> Section:
     """One swap, drawn, and the group."""
     unit, i, j, g = story.swapped()
@@ -61,7 +75,9 @@ def symmetry(story: Story) -> Section:
     verification = verify(story.objective.model, g, (x,))
     twin = g.act(story.params)
     story.loss["B"] = story.objective.value(twin)
+    story.keep(TWIN, twin)
     before, after = (_layer(story, unit.name, p, loss) for p, loss in ((story.params, "A"), (twin, "B")))
+    order = power_of_ten(story.group.log10_order)
     sets = " and ".join(f"{u.size} {u.role} (`{u.name}`)" for u in story.group.units)
     moved = sum(int((twin[name] != story.params[name]).sum()) for name in twin)
     picture = Picture(
@@ -72,26 +88,29 @@ def symmetry(story: Story) -> Section:
         "with d. The parameters become others, the function stays.",
         draw_swap(before, after, (i, j), narrow=True),
     )
-    story.highlights.append(Fact("largest change of any output under the swap", f"{verification.max_abs:.1e}", "numeric"))
+    story.highlights.append(Fact("largest change of an output by the swap", f"{verification.max_abs:.1e}", "numeric"))
     return Section(
         "symmetry",
         "Q1",
         "Hold two hidden nodes by the hand and exchange their places",
         (
             f"The graph of the network, traced from PyTorch, has {len(story.group.units)} sets of interchangeable "
-            f"positions: {sets}. Permuting them in every possible way gives a group of 10^{story.group.log10_order:.1f} "
-            "elements, none of which changes the function.",
+            f"positions: {sets}. Permuting them in every possible way gives a group of {order} elements, none of which "
+            "changes the function.",
             f"One of them exchanges nodes {i} and {j} of layer `{unit.name}`, with all incoming and outgoing edges. It "
             f"moves {moved} entries of the parameters: A becomes B. The loss does not notice: "
             f"F(A) = {story.loss['A']:.15f}, F(B) = {story.loss['B']:.15f}.",
         ),
         (
-            Fact("order of the group", f"10^{story.group.log10_order:.2f}", "exact"),
+            Fact("order of the group", order, "exact"),
             Fact("F(A) − F(B)", f"{story.loss['A'] - story.loss['B']:.1e} nats", "numeric"),
             Fact("largest change of any output", f"{verification.max_abs:.1e} ({verification.dtype})", "numeric"),
         ),
         (story.save(picture, "swap"),),
-        commands=("orbitope inspect demo:digits-mlp", "orbitope twin demo:digits-mlp --seed 1 -o twin.safetensors"),
+        commands=(
+            "orbitope inspect demo:digits-mlp",
+            f"orbitope verify demo:digits-mlp --weights {FIRST} --other {TWIN}",
+        ),
         short="The swap",
     )
 
@@ -104,47 +123,47 @@ def _layer(story: Story, name: str, params: Parameters, loss: str) -> Layer:
     return Layer(params[into].double().numpy(), params[out].double().numpy(), story.loss[loss])
 
 
-# Q5 --------------------------------------------------------------------------------------------------------------------
+# Q5 -------------------------------------------------------------------------------------------------------------------
 def copies(story: Story) -> Section:
     """How many distinct copies of these parameters exist."""
     found = count(story.group, story.params)
     digits = str(found.copies)
-    story.highlights.append(Fact("equivalent copies of this very network", f"10^{found.log10:.1f}", found.guarantee))
+    story.highlights.append(Fact("equivalent copies of this very network", power_of_ten(found.log10), found.guarantee))
     fixed = "no two of its hidden units are identical" if found.stabiliser == 1 else "some of its hidden units coincide"
     return Section(
         "copies",
         "Q5",
         "How many such twins are there?",
         (
-            f"Exactly {digits[:12]}… , a number of {len(digits)} digits: so many different parameter vectors compute the "
-            f"function of this very network ({fixed}). If one of them were the optimum, all of them would be: no optimum "
-            "is unique once a layer has two different nodes.",
+            f"Exactly {digits[:12]}…, a number of {len(digits)} digits: so many different parameter vectors compute "
+            f"the function of this very network ({fixed}). If one of them were the optimum, all of them would be: no "
+            "optimum is unique once a layer has two different nodes.",
         ),
         (
-            Fact("distinct copies", f"10^{found.log10:.2f}", found.guarantee),
+            Fact("distinct copies", power_of_ten(found.log10), found.guarantee),
             Fact("permutations that change nothing", str(found.stabiliser), found.guarantee),
         ),
-        commands=("orbitope inspect demo:digits-mlp --weights weights.safetensors",),
+        commands=(f"orbitope inspect demo:digits-mlp --weights {FIRST}",),
         short="The copies",
     )
 
 
-# Q2 --------------------------------------------------------------------------------------------------------------------
+# Q2 -------------------------------------------------------------------------------------------------------------------
 def midpoint(story: Story) -> Section:
     """The loss half-way between A and B, certified."""
     certificate, facts = _checked(story, "midpoint", MIDPOINT)
     low, high = certificate.enclosures["average"]
     story.loss["M"] = (low + high) / 2
-    story.highlights.append(Fact("the midpoint is worse by at least", f"{certificate.gap:.6f} nats", "exact"))
+    story.highlights.append(Fact("the midpoint is worse by at least", f"{certificate.gap:.4f} nats", "exact"))
     return Section(
         "midpoint",
         "Q2",
         "Half-way between A and B the loss is higher",
         (
             "If F were convex, the point M half-way between A and B could not be worse than A. It is: "
-            f"F(M) = {story.loss['M']:.6f} against F(A) = {story.loss['A']:.6f} nats. This is not a matter of rounding: "
-            "both values were enclosed in arithmetic that accounts for every rounding error, and a second program that "
-            "shares no code with the first has computed them again with exact integers.",
+            f"F(M) = {story.loss['M']:.6f} against F(A) = {story.loss['A']:.6f} nats. This is not a matter of "
+            "rounding: both values were enclosed in arithmetic that accounts for every rounding error, and a second "
+            "program that shares no code with the first has computed them again with exact integers.",
             f"*Certified:* {certificate.statement}",
         ),
         facts,
@@ -172,7 +191,7 @@ def _checked(story: Story, claim: str, name: str) -> tuple[Certificate, tuple[Fa
     )
 
 
-# Q3 --------------------------------------------------------------------------------------------------------------------
+# Q3 -------------------------------------------------------------------------------------------------------------------
 def average(story: Story) -> Section:
     """The average over all permutations, certified, and the plane through A, B and it."""
     certificate, facts = _checked(story, "orbit-average", AVERAGE)
@@ -193,11 +212,11 @@ def average(story: Story) -> Section:
         "Q3",
         "The average of all copies is one node, repeated",
         (
-            f"If F were convex, averaging over **all** 10^{story.group.log10_order:.0f} exchanges could not hurt either. "
-            "But the average gives every unit of a layer the same weights, so that each layer is effectively one unit "
-            f"wide. Such a network cannot tell ten digits apart: its loss is {story.loss['O']:.4f} nats (guessing costs "
-            f"ln 10 = 2.3026) and it classifies {accuracy:.1%} of the images correctly, against "
-            f"{story.objective.accuracy():.1%} before.",
+            f"If F were convex, averaging over **all** {power_of_ten(story.group.log10_order)} exchanges could not "
+            "hurt either. But the average gives every unit of a layer the same weights, so that each layer is "
+            "effectively one unit wide. Such a network cannot tell ten digits apart: its loss is "
+            f"{story.loss['O']:.4f} nats (guessing costs ln 10 = 2.3026) and it classifies {accuracy:.1%} of the images "
+            f"correctly, against {story.objective.accuracy():.1%} before.",
             f"*Certified:* {certificate.statement}",
         ),
         (Fact("F at the orbit average", f"{story.loss['O']:.6f} nats", "exact"), *facts),
@@ -239,7 +258,7 @@ def _plane(story: Story, collapsed: Parameters) -> Picture:
     )
 
 
-# Q4 --------------------------------------------------------------------------------------------------------------------
+# Q4 -------------------------------------------------------------------------------------------------------------------
 def gradient(story: Story) -> Section:
     """The gradient moves with the symmetry; along the segment it does what no convex function's does."""
     _, _, _, g = story.swapped()
@@ -278,7 +297,7 @@ def gradient(story: Story) -> Section:
             Fact("‖∇F‖ at A, at M", f"{norms[0]:.3e}, {norms[1]:.3e}", "numeric"),
         ),
         (story.save(picture, "segment"),),
-        commands=("orbitope barrier demo:digits-mlp --weights weights.safetensors twin.safetensors --data digits",),
+        commands=(f"orbitope barrier demo:digits-mlp --weights {FIRST} {TWIN} --data digits",),
         short="The slope",
     )
 
@@ -298,12 +317,12 @@ def _norm(gradients: Parameters) -> float:
     return torch.cat([g.flatten() for g in gradients.values()]).norm().item()
 
 
-# Q6 --------------------------------------------------------------------------------------------------------------------
+# Q6 -------------------------------------------------------------------------------------------------------------------
 def objection(story: Story) -> Section:
     """ReLU is convex and non-decreasing; where the composition rule breaks."""
     explanation = explain(story.objective, certificate=story.certificates["midpoint"])
     facts = [
-        Fact(verdict.axis, verdict.verdict.lower(), "exact" if verdict.proved else "heuristic")
+        Fact(verdict.axis, verdict.verdict.lower(), verdict.guarantee)
         for verdict in explanation.verdicts
     ]
     return Section(
@@ -312,18 +331,19 @@ def objection(story: Story) -> Section:
         "“But ReLU is convex and non-decreasing”",
         tuple(explanation.summary),
         tuple(facts),
-        commands=("orbitope explain demo:digits-mlp --weights weights.safetensors --data digits",),
+        commands=(f"orbitope explain demo:digits-mlp --weights {FIRST} --data digits",),
         short="The objection",
     )
 
 
-# Q9 --------------------------------------------------------------------------------------------------------------------
+# Q9 -------------------------------------------------------------------------------------------------------------------
 def undoing(story: Story) -> Section:
     """Two independent networks, averaged as they are and after alignment."""
     objective = story.objective
     with story.task("aligning"):
         alignment = align(story.params, story.other, story.group)
     aligned = alignment.element.act(story.other)
+    story.keep(ALIGNED, aligned)
     with story.task("walking between the networks"):
         naive = barrier(objective, story.params, story.other, points=25)
         after = barrier(objective, story.params, aligned, points=25)
@@ -339,30 +359,33 @@ def undoing(story: Story) -> Section:
     )
     middle = [objective.accuracy(_between(story.params, end, 0.5)) for end in (story.other, aligned)]
     story.highlights.append(
-        Fact("barrier between two networks, before and after alignment", f"{naive.height:.3f} → {after.height:.3f}", "numeric")
+        Fact("barrier between the two networks, aligned", f"{naive.height:.3f} → {after.height:.3f}", "numeric")
     )
     return Section(
         "undoing",
         "Q9",
         "Undoing the symmetry",
         (
-            "The same symmetry is why trained networks cannot simply be averaged: each has its units in an order of its "
-            "own. The average of the two networks as they are classifies "
-            f"{middle[0]:.1%} of the images correctly; after the units of the second are put into the order of the first, "
-            f"{middle[1]:.1%}.",
+            "The same symmetry is why trained networks cannot simply be averaged: each has its units in an order of "
+            "its own. The average of the two networks as they are classifies "
+            f"{middle[0]:.1%} of the images correctly; after the units of the second are put into the order of the "
+            f"first, {middle[1]:.1%}.",
         ),
         (
             Fact("barrier as trained", f"{naive.height:.4f} nats", "numeric"),
             Fact("barrier after alignment", f"{after.height:.4f} nats", "numeric"),
             Fact(
-                "distance of the parameters, before and after",
+                "parameter distance before, after",
                 f"{alignment.distance_before:.3f}, {alignment.distance_after:.3f}",
                 "numeric",
             ),
             Fact("the alignment itself", "weight matching, a local search", "heuristic"),
         ),
         (story.save(picture, "barrier"),),
-        commands=("orbitope align demo:digits-mlp --weights first.safetensors second.safetensors -o aligned.safetensors",),
+        commands=(
+            f"orbitope align demo:digits-mlp --weights {FIRST} {SECOND} -o again.safetensors",
+            f"orbitope barrier demo:digits-mlp --weights {FIRST} {ALIGNED} --data digits",
+        ),
         short="Undoing it",
     )
 

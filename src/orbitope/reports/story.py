@@ -13,9 +13,11 @@ import torch
 from rich.console import Console
 from rich.padding import Padding
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from safetensors.torch import save as to_bytes
 from torch import nn
 
-from orbitope.files import output_folder
+from orbitope.files import atomic_write, output_folder
 from orbitope.group import Element, SymmetryGroup, Units
 from orbitope.infer import infer
 from orbitope.objective import Objective
@@ -71,6 +73,10 @@ class Story:
             picture.figure, picture.alt, picture.caption, picture.narrow, tuple(Path(file).name for file in files)
         )
 
+    def keep(self, name: str, params: Mapping[str, torch.Tensor]) -> None:
+        """Write parameters beside the page."""
+        atomic_write(self.folder / name, to_bytes({key: tensor.contiguous() for key, tensor in params.items()}))
+
     @contextmanager
     def task(self, text: str, total: int | None = None) -> Iterator[chapters.Tick]:
         """A progress bar for the time of a block."""
@@ -94,7 +100,8 @@ def demo(
     Args:
         folder: made, or replaced where it holds an earlier report; written whole or not at all.
         seed: of the initial weights and the order of samples; the same seed gives the same report.
-        console: where the story is printed. errors: where progress is shown.
+        console: where the story is printed.
+        errors: where progress is shown.
 
     Returns:
         The path of ``report.html``.
@@ -146,12 +153,15 @@ def _begin(seed: int, room: Path, progress: Progress) -> Story:
         progress.remove_task(bar)
         networks.append(network.eval())
     objective = Objective(networks[0], "cross_entropy", (x, y))
-    return Story(objective, networks[1].state_dict(), infer(objective.network), room, progress)
+    story = Story(objective, networks[1].state_dict(), infer(objective.network), room, progress)
+    story.keep(chapters.FIRST, objective.parameters)
+    story.keep(chapters.SECOND, story.other)
+    return story
 
 
 def _tell(story: Story, console: Console, seed: int) -> Report:
     """Every chapter, printed as it is reached."""
-    console.print("[bold]Why does the symmetry of hidden units make a neural network non-convex?[/bold]")
+    console.print("[bold]Why does the symmetry of hidden units make a neural network non-convex?[/bold]\n")
     lead = chapters.lead(story)
     for text in lead:
         console.print(Padding(_plain(text), (0, 0, 0, 0)))
@@ -183,9 +193,10 @@ def _print(console: Console, section: Section) -> None:
     console.print(f"[bold]{section.number}  {section.heading}[/bold]", highlight=False)
     for text in section.paragraphs:
         console.print(Padding(_plain(text), (0, 0, 0, 4)))
-    width = max((len(fact.label) for fact in section.facts), default=0)
+    table = Table.grid(padding=(0, 2), pad_edge=True)
     for fact in section.facts:
-        console.print(f"    {fact.label:<{width}}  [bold]{fact.value}[/bold]  [dim]{fact.guarantee}[/dim]", highlight=False)
+        table.add_row("  " + fact.label, f"[bold]{fact.value}[/bold]", f"[dim]{fact.guarantee}[/dim]")
+    console.print(table, highlight=False)
 
 
 def _plain(text: str) -> str:

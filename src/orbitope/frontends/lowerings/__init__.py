@@ -10,10 +10,11 @@ from orbitope.frontends.lowerings import (
     reduction,
     structure,
 )
-from orbitope.frontends.lowerings.registry import LOWERINGS, Refused
+from orbitope.frontends.lowerings.registry import LOWERINGS, TAILS, Refused
 
 __all__ = [
     "LOWERINGS",
+    "TAILS",
     "Refused",
     "attention",
     "contraction",

@@ -60,9 +60,20 @@ def batch_norm(
     """Evaluation mode with running statistics; otherwise statistics of the batch."""
     if not training and mean is not None and variance is not None:
         return _batch_norm(b, x, weight, bias, mean, variance, eps)
-    axes = [0, *range(2, x.rank)]
-    normalised = b.emit("normalise", (x,), x.shape, kind="standard", axes=axes, eps=eps)
+    return _batch_statistics(b, x, weight, bias, eps)
+
+
+def _batch_statistics(b: Builder, x: Value, weight: Value | None, bias: Value | None, eps: float) -> Value:
+    normalised = _standard(b, x, [0, *range(2, x.rank)], eps)
     return _affine(b, normalised, _channelwise(b, x, weight), _channelwise(b, x, bias))
+
+
+@lowers("aten._native_batch_norm_legit.no_stats")
+def batch_norm_no_stats(
+    b: Builder, x: Value, weight: Value | None, bias: Value | None, _training: bool, _momentum: float, eps: float
+) -> tuple[Value | None, ...]:
+    """Without running statistics those of the batch are used in evaluation mode too."""
+    return _batch_statistics(b, x, weight, bias, eps), None, None
 
 
 def _standard(b: Builder, x: Value, axes: Sequence[int], eps: float) -> Value:
@@ -144,3 +155,11 @@ def instance_norm(
         return _batch_norm(b, x, weight, bias, mean, variance, eps)
     normalised = _standard(b, x, range(2, x.rank), eps)
     return _affine(b, normalised, _channelwise(b, x, weight), _channelwise(b, x, bias))
+
+
+@lowers("aten._weight_norm.default")
+def weight_norm(b: Builder, direction: Value, length: Value, dim: int = 0) -> Value:
+    """``g·v/‖v‖``, the norm over all axes but one."""
+    axes = [k for k in range(direction.rank) if k != dim % direction.rank]
+    square = b.reduce("sum", b.pointwise("power", direction, exponent=2), axes, keep=True)
+    return b.pointwise("mul", direction, b.pointwise("div", length, b.pointwise("sqrt", square)))

@@ -9,6 +9,24 @@ Lowering = Callable[..., Any]
 
 LOWERINGS: dict[str, Lowering] = {}
 
+_SPACE = {"1d": 1, "2d": 2, "3d": 3}
+_RESAMPLING = (
+    *("nearest1d", "nearest2d", "nearest3d", "linear1d", "bilinear2d", "trilinear3d", "bicubic2d"),
+    *("nearest_exact1d", "nearest_exact2d", "nearest_exact3d", "bilinear2d_aa", "bicubic2d_aa"),
+)
+TAILS: dict[str, int] = {
+    **{f"aten.{pool}_pool{d}.default": n for pool in ("max", "avg", "adaptive_max") for d, n in _SPACE.items()},
+    **{f"aten.max_pool{d}_with_indices.default": n for d, n in _SPACE.items()},
+    **{f"aten.{kind}_pad{d}.default": n for kind in ("reflection", "replication") for d, n in _SPACE.items()},
+    **{
+        f"aten.{prefix}upsample_{kind}.{form}": next(n for d, n in _SPACE.items() if d in kind)
+        for prefix in ("", "_")
+        for kind in _RESAMPLING
+        for form in ("vec", "default")
+    },
+}
+"""Operations of one tensor without a full lowering, and how many trailing axes they tell apart; all others are carried."""
+
 
 class Refused(Exception):
     """A lowering does not cover these arguments; the operation is kept as an opaque node."""

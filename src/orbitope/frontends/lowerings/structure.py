@@ -171,16 +171,36 @@ def unbind(b: Builder, x: Value, dim: int = 0) -> tuple[Value, ...]:
 
 @lowers("aten.pad.default", "aten.constant_pad_nd.default")
 def pad(b: Builder, x: Value, pads: Sequence[int], *rest: Any, value: float | None = None) -> Value:
-    """Constant padding, last axis first; other modes are refused."""
+    """Padding, last axis first: by a constant, or by entries of the axis itself."""
+    mode = "constant"
     if rest and isinstance(rest[0], str):
-        if rest[0] != "constant":
-            raise Refused
-        rest = rest[1:]
+        mode, *rest = rest
     fill = rest[0] if rest else value
     widths = [[0, 0] for _ in x.shape]
     for k in range(len(pads) // 2):
         widths[x.rank - 1 - k] = [pads[2 * k], pads[2 * k + 1]]
-    return b.pad(x, widths, fill or 0.0)
+    if mode == "constant":
+        return b.pad(x, widths, fill or 0.0)
+    for axis, (low, high) in enumerate(widths):
+        x = _pad_by_entries(b, x, axis, low, high, mode)
+    return x
+
+
+def _pad_by_entries(b: Builder, x: Value, axis: int, low: int, high: int, mode: str) -> Value:
+    """``reflect`` without the edge, ``replicate`` the edge, ``circular`` from the other end."""
+    size = x.shape[axis]
+    places = {
+        "reflect": [*range(low, 0, -1), *range(size), *range(size - 2, size - 2 - high, -1)],
+        "replicate": [*([0] * low), *range(size), *([size - 1] * high)],
+        "circular": [*range(size - low, size), *range(size), *range(high)],
+    }.get(mode)
+    if places is None or min(low, high) < 0:
+        raise Refused
+    if not low and not high:
+        return x
+    before, after = places[:low], places[low + size :]
+    ends = [[b.slice(x, axis, k, k + 1) for k in side] for side in (before, after)]
+    return cat(b, [*ends[0], x, *ends[1]], axis)
 
 
 @lowers("aten.channel_shuffle.default", "aten.native_channel_shuffle.default")

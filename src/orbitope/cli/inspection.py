@@ -1,0 +1,191 @@
+"""``orbitope inspect``: the symmetry group of a network, and what is not in it."""
+
+from __future__ import annotations
+
+import json
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Group as Lines
+from rich.console import RenderableType
+from rich.text import Text
+
+from orbitope.cli import options
+from orbitope.cli.application import command
+from orbitope.cli.loading import check, load_group, load_model, load_weights
+from orbitope.cli.output import Prose, Result, number, plural, stack, talk
+from orbitope.cli.tree import columns, factorials, fixed_axes, units_tree
+from orbitope.cli.weights import check_output
+from orbitope.errors import InputError
+
+if TYPE_CHECKING:
+    from orbitope.comparison import Count
+    from orbitope.graph import Graph
+    from orbitope.group import SymmetryGroup
+
+
+@command("inspect")
+@options.optional_model
+@options.symmetry
+@options.inputs
+@options.weights
+@click.option("--scope", multiple=True, metavar="PATTERN", help="Let only parameters move that match, as features.*")
+@click.option("--all", "everything", is_flag=True, help="Write out every layer and every axis, however many.")
+@options.output(".json", "the group as a symmetry file, which other commands take instead of a model", required=False)
+def inspect(
+    model: str | None,
+    symmetry: str | None,
+    shapes: tuple[str, ...],
+    weights: str | None,
+    scope: tuple[str, ...],
+    everything: bool,
+    output: str | None,
+) -> Result:
+    """Show the symmetries: units, where they act, what is fixed.
+
+    Every set of units stands under its module, with the parameter axes that it moves, as weight[0]. With --weights the
+    distinct copies of these very parameters are counted too, exactly.
+    """
+    if (model is None) == (symmetry is None):
+        raise InputError("inspect takes either a MODEL or --symmetry", fix="orbitope inspect --help")
+    if output is not None:
+        check_output(output, ".json")
+    label = model or symmetry or ""
+    graph: Graph | None = None
+    if model is not None:
+        from orbitope.infer import infer
+
+        graph = load_model(model, shapes).graph()
+        with talk().wait("finding symmetries"):
+            group = infer(graph, scope or None)
+    else:
+        group = load_group(None, symmetry)
+    copies = _copies(group, weights) if weights is not None else None
+    if output is not None:
+        from orbitope.files import atomic_write
+
+        atomic_write(output, (json.dumps(group.to_json(), indent=1, ensure_ascii=False) + "\n").encode())
+    body = _body(label, group, graph, copies, output)
+    return Result("inspect", body, _human(label, group, graph, copies, everything, output))
+
+
+def _copies(group: SymmetryGroup, label: str) -> Count:
+    from orbitope.comparison import count
+
+    loaded = load_weights(label)
+    check(group, loaded)
+    with talk().wait("counting distinct copies"):
+        return count(group, loaded.tensors)
+
+
+def _unknown(graph: Graph | None) -> dict[str, list[str]]:
+    """Operations without a rule, by name, and where they stand."""
+    found: dict[str, list[str]] = {}
+    for node in graph or ():
+        if node.op == "opaque":
+            found.setdefault(node.target, []).append(node.place)
+    return found
+
+
+def _body(
+    label: str, group: SymmetryGroup, graph: Graph | None, copies: Count | None, output: str | None
+) -> dict[str, Any]:
+    return {
+        "model": label,
+        "log10_order": group.log10_order,
+        "order": factorials(group),
+        "sign_bits": group.sign_bits,
+        "dimension": group.dimension,
+        "units": [
+            {
+                "name": unit.name,
+                "size": unit.size,
+                "role": unit.role,
+                "over": [{"name": name, "size": size} for name, size in zip(unit.over, unit.over_sizes, strict=True)],
+                "log10_order": unit.log10_order,
+                "acts_on": [{"parameter": name, "axis": axis} for name, axis in unit.acts_on],
+            }
+            for unit in group.units
+        ],
+        "parameters": {
+            "tensors": len(group.placements),
+            "entries": sum(prod(p.shape) for p in group.placements.values()),
+            "moved": sum(bool(p.moved_by() & group.by_name.keys()) for p in group.placements.values()),
+        },
+        "fixed": [
+            {"parameter": d.parameter, "axis": d.axis, "size": d.size, "reason": d.reason, "place": d.place}
+            | {"unknown": d.unknown}
+            for d in group.diagnostics
+        ],
+        "unknown_operations": [
+            {"operation": name, "places": places} for name, places in _unknown(graph).items()
+        ],
+        "unused": list(group.unused),
+        "copies": None if copies is None else copies.to_json(),
+        "guarantee": "exact",
+        "symmetry": output,
+    }
+
+
+def _human(
+    label: str,
+    group: SymmetryGroup,
+    graph: Graph | None,
+    copies: Count | None,
+    everything: bool,
+    output: str | None,
+) -> RenderableType:
+    placements = group.placements.values()
+    title = Text.assemble((label, "bold"), (f"   {plural(len(placements), 'tensor')}, ", "dim"))
+    title.append(f"{number(sum(prod(p.shape) for p in placements))} entries", "dim")
+    unknown = _unknown(graph)
+    return stack(
+        Lines(title, units_tree(group, everything)),
+        Prose(_sentence(group)),
+        Prose(_distinct(copies)) if copies is not None else None,
+        _section("fixed axes, and why", fixed_axes(group, everything)),
+        _section("operations without a rule, which fix what they touch", _operations(unknown)) if unknown else None,
+        _section("not read by the network, never moved", Prose(", ".join(group.unused))) if group.unused else None,
+        Prose(f"wrote {output}") if output is not None else None,
+    )
+
+
+def _section(heading: str, body: RenderableType | None) -> RenderableType | None:
+    from rich.padding import Padding
+
+    return None if body is None else Lines(Text(heading, "bold"), Padding(body, (0, 0, 0, 2)))
+
+
+def _operations(unknown: dict[str, list[str]]) -> RenderableType:
+    rows = [
+        (name, places[0] + (f" and {len(places) - 1} more" if len(places) > 1 else ""))
+        for name, places in unknown.items()
+    ]
+    return columns(rows, ["yellow", ""])
+
+
+def _sentence(group: SymmetryGroup) -> Text:
+    moved = [unit for unit in group.units if unit.size > 1]
+    if not moved:
+        return Text("No permutation of units keeps the function: the group is trivial.")
+    power = f"10^{group.log10_order:.2f}"
+    return Text.assemble(
+        "Exchanging units gives this network ",
+        (f"{factorials(group)} ≈ {power}" if group.log10_order >= 4 else f"{factorials(group)} = {group.order}", "bold green"),
+        " equivalent copies: so many permutations, in ",
+        f"{plural(len(moved), 'set')} of units, keep its function whatever its weights are ",
+        ("(exact for the traced program).", "dim"),
+    )
+
+
+def _distinct(copies: Count) -> Text:
+    big = copies.copies >= 10**15
+    shown = f"10^{copies.log10:.2f}" if big else number(copies.copies)
+    text = Text.assemble("With these weights, ", (shown, "bold green"), " of them are distinct")
+    if copies.guarantee != "exact":
+        text = Text.assemble("With these weights, at least ", (shown, "bold green"), " of them are distinct")
+    text.append(f" ({copies.guarantee}).", "dim")
+    if copies.duplicates:
+        text.append("  " + "; ".join(map(str, copies.duplicates[:4])) + ("; …" if len(copies.duplicates) > 4 else "."))
+    return text

@@ -1,0 +1,283 @@
+"""What the words on a command line stand for: models, groups, weights that fit, objectives."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from typing import Any
+
+import torch
+from torch import nn
+from torch.export import ExportedProgram
+from torch.utils import _pytree as pytree
+
+from orbitope.cli.data import Data
+from orbitope.cli.factories import demo_network, from_factory
+from orbitope.cli.output import talk
+from orbitope.cli.weights import PICKLED, Weights, read_weights
+from orbitope.errors import FileError, ModelArgumentError, SymmetryFileError
+from orbitope.graph import Graph
+from orbitope.group import Fixed, Placement, SymmetryGroup
+
+FORMS = "model.pt2, package.module:factory, file.py:factory, demo:NAME"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network as the commands use it.
+
+    Attributes:
+        label: the argument that named it.
+        module: in evaluation mode if its author left it there.
+        args: example inputs, or None where none are known.
+        kwargs: those that are passed by name.
+        program: the exported program that it came from, if it did.
+    """
+
+    label: str
+    module: nn.Module
+    args: tuple[Any, ...] | None = None
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    program: ExportedProgram | None = None
+
+    def inputs(self) -> tuple[Any, ...]:
+        """The example inputs.
+
+        Raises:
+            ModelArgumentError: there are none.
+        """
+        if self.args is None:
+            raise ModelArgumentError(
+                f"no example inputs for {self.label}",
+                why="a model is traced by running it once; only the shapes and dtypes matter",
+                fix="return (module, example_inputs) from the factory, or give their shapes: --input 8x3x32x32",
+            )
+        return self.args
+
+    def graph(self) -> Graph:
+        """Its program, lowered.
+
+        Raises:
+            ExportError, TrainingModeError, LoweringError: see :func:`orbitope.symmetries`.
+        """
+        from orbitope.frontends import lower, trace
+
+        with talk().wait(f"tracing {self.label}"):
+            if self.program is not None:
+                return lower(trace(self.program))
+            return lower(trace(self.module, self.inputs(), self.kwargs))
+
+
+# models ---------------------------------------------------------------------------------------------------------
+
+
+def load_model(label: str, shapes: Sequence[str] = ()) -> Model:
+    """The network that a MODEL argument names.
+
+    Args:
+        label: the argument.
+        shapes: of example inputs, as ``8x3x32x32`` or ``8x16:int64``; they replace those that come with the model.
+
+    Raises:
+        ModelArgumentError: it names no model.
+        FileError: a file cannot be read. UnsafeFileError: it would have to execute code.
+    """
+    if label.startswith("demo:"):
+        module = demo_network(label)
+        model = Model(label, module, (example("8x64"),))
+    elif label.endswith(".pt2"):
+        model = _from_archive(label)
+    else:
+        _refuse_other_kinds(label)
+        module, args, kwargs = from_factory(label)
+        model = Model(label, module, args, kwargs)
+    if shapes and model.program is not None:
+        raise ModelArgumentError(
+            "--input does not apply to an exported program",
+            at=label,
+            why="the shapes of its inputs were fixed when it was exported",
+        )
+    return replace(model, args=tuple(map(example, shapes)), kwargs={}) if shapes else model
+
+
+def _refuse_other_kinds(label: str) -> None:
+    got = fix = ""
+    if label.endswith(".onnx"):
+        got, fix = "an ONNX file, which is not supported yet", "name the PyTorch model that it was written from"
+    elif label.endswith((*PICKLED, ".safetensors", ".safetensors.index.json")):
+        got, fix = "weights, which do not say how they are used", f"name a model ({FORMS}) and add --weights {label}"
+    elif label.endswith(".json"):
+        got, fix = "a JSON file", f"if it is a symmetry file, pass --symmetry {label}"
+    elif ":" not in label:
+        with contextlib.suppress(OSError):
+            import os
+
+            if os.path.isdir(label):
+                got, fix = "a folder; Hugging Face folders are not supported yet", "write a factory that loads it"
+    if got or not re.fullmatch(r".+:[A-Za-z_][\w.]*", label):
+        raise ModelArgumentError(
+            f"{label!r} does not name a model", got=got or None, fix=fix or f"a MODEL is one of {FORMS}"
+        )
+
+
+def _from_archive(path: str) -> Model:
+    from orbitope.cli.archives import read_archive
+
+    program = read_archive(path)
+    module = program.module(check_guards=False)
+    for part in module.modules():
+        part.training = False  # an exported program is what it was traced as; it has no modes
+    args, kwargs = program.example_inputs or (None, {})
+    return Model(path, module, args, kwargs, program)
+
+
+def example(shape: str) -> torch.Tensor:
+    """An example input of that shape, drawn from a fixed seed: normal, for whole numbers 0 and 1.
+
+    Raises:
+        ModelArgumentError: not a shape.
+    """
+    parts = re.fullmatch(r"(\d+(?:x\d+)*)(?::(\w+))?", shape)
+    dtype = getattr(torch, parts[2] or "float32", None) if parts else None
+    if parts is None or not isinstance(dtype, torch.dtype):
+        raise ModelArgumentError(
+            f"{shape!r} is not the shape of an input",
+            fix="write sizes with x between them, batch first, and a dtype if it is not float32: 8x128:int64",
+        )
+    generator = torch.Generator().manual_seed(0)
+    size = [int(n) for n in parts[1].split("x")]
+    if dtype.is_floating_point or dtype.is_complex:
+        return torch.randn(size, generator=generator, dtype=torch.float64).to(dtype)
+    return torch.randint(0, 2, size, generator=generator).to(dtype)
+
+
+# groups ---------------------------------------------------------------------------------------------------------
+
+
+def load_group(model: Model | None, symmetry: str | None) -> SymmetryGroup:
+    """The symmetries of a model, or those in a symmetry file.
+
+    Raises:
+        SymmetryFileError: the file is no symmetry file. FileError: it cannot be read.
+    """
+    if symmetry is not None:
+        return SymmetryGroup.from_json(read_json(symmetry, SymmetryFileError))
+    if model is None:
+        raise ModelArgumentError("no MODEL and no --symmetry", fix=f"name a model ({FORMS}), or a symmetry file")
+    from orbitope.infer import infer
+
+    return infer(model.graph())
+
+
+def read_json(path: str, refusal: type[FileError] | type[SymmetryFileError] | type[Any]) -> Mapping[str, Any]:
+    """A JSON object from a file.
+
+    Raises:
+        FileError: the file cannot be read. ``refusal``: it is no JSON object.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            document = json.load(file)
+    except OSError as error:
+        raise FileError(f"cannot read {path}", at=path, got=error.strerror or str(error)) from error
+    except (ValueError, RecursionError) as error:
+        raise refusal(f"{path} is not JSON", at=path, got=str(error)[:200]) from error
+    if not isinstance(document, dict):
+        raise refusal(f"{path} is not a JSON object", at=path, got=type(document).__name__)
+    return document
+
+
+# weights --------------------------------------------------------------------------------------------------------
+
+
+def load_weights(label: str) -> Weights:
+    """The tensors that a ``--weights`` argument names: a file, or ``demo:NAME``."""
+    if label.startswith("demo:"):
+        return Weights(dict(demo_network(label).state_dict()), label)
+    return read_weights(label)
+
+
+def own_or_loaded(model: Model, label: str | None) -> Weights:
+    """The weights of that name, or for None the model's own."""
+    if label is not None:
+        return load_weights(label)
+    talk().note(f"no --weights: using those that come with {model.label}")
+    return Weights({name: t.detach() for name, t in model.module.state_dict().items()}, model.label)
+
+
+def fit(model: Model, *weights: Weights) -> None:
+    """Refuse weights that do not fit the module, naming every problem at once.
+
+    Raises:
+        ParametersError: some are missing, unexpected, of another shape or not finite.
+    """
+    names: dict[Any, list[str]] = {}
+    state = model.module.state_dict(keep_vars=True)
+    for name, tensor in state.items():
+        names.setdefault((tensor.data_ptr(), tensor.shape) if tensor.numel() else name, []).append(name)
+    counters = tuple(name for name in state if name.endswith("num_batches_tracked"))
+    placements = {
+        found[0]: Placement(tuple(found), tuple(state[found[0]].shape), tuple(map(Fixed, state[found[0]].shape)))
+        for found in names.values()
+        if found[0] not in counters
+    }
+    expected = SymmetryGroup((), placements, unused=counters)
+    for each in weights:
+        check(expected, each)
+
+
+def check(group: SymmetryGroup, weights: Weights) -> None:
+    """Refuse weights that do not fit a group, saying where they came from."""
+    from orbitope.errors import ParametersError
+
+    try:
+        group.check(weights.tensors)
+    except ParametersError as error:
+        error.at = weights.source
+        raise
+
+
+def with_weights(model: Model, weights: Weights, *others: Weights, data: Data | None = None) -> Model:
+    """The model with these weights, in a dtype wide enough that nothing is rounded.
+
+    Args:
+        model: changed in place.
+        weights: to load.
+        others: more that will be used with it.
+        data: whose inputs will be used with it.
+
+    Raises:
+        ParametersError: they do not fit.
+    """
+    fit(model, weights, *others)
+    tensors = [t for each in (weights, *others) for t in each.tensors.values()]
+    wide = _dtype([*model.module.state_dict().values(), *tensors, *([data.x] if data is not None else [])])
+    model.module.to(wide)
+    model.module.load_state_dict(weights.tensors, strict=False)
+    cast = lambda t: t.to(wide) if t.is_floating_point() else t  # noqa: E731
+    args, kwargs = pytree.tree_map_only(torch.Tensor, cast, (model.args, dict(model.kwargs)))
+    return replace(model, args=args, kwargs=kwargs, program=None)
+
+
+def _dtype(tensors: Sequence[torch.Tensor]) -> torch.dtype:
+    """The narrowest dtype that holds all floating ones."""
+    found = [t.dtype for t in tensors if t.is_floating_point()]
+    return reduce(torch.promote_types, found) if found else torch.get_default_dtype()
+
+
+def load_objective(model: Model, data: Data, loss: str, *weights: Weights) -> Any:
+    """F: the mean loss of the model with the first weights on the data.
+
+    Raises:
+        DataError: the data do not fit. ParametersError: the weights do not.
+    """
+    from orbitope.objective import Objective
+
+    ready = with_weights(model, *weights, data=data)
+    x = data.x.to(_dtype([*ready.module.state_dict().values()])) if data.x.is_floating_point() else data.x
+    with talk().wait(f"tracing {model.label}"):
+        return Objective(ready.module, loss, (x, data.y))

@@ -1,0 +1,49 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+model = click.argument("model")
+optional_model = click.argument("model", required=False)
+inputs = click.option(
+    "--input",
+    "shapes",
+    multiple=True,
+    metavar="SHAPE",
+    help="Shape of an example input, batch first, as 8x3x32x32 or 8x128:int64; once for each input.",
+)
+symmetry = click.option(
+    "--symmetry", metavar="FILE", help="A file that inspect -o wrote, instead of a MODEL; no model code is needed."
+)
+weights = click.option(
+    "--weights",
+    metavar="FILE",
+    help="Weights: .safetensors (also the index of a sharded one) or .pt, read without unpickling objects. "
+    "By default those that come with the model.",
+)
+two_weights = click.option(
+    "--weights", nargs=2, required=True, metavar="A B", help="Two files of weights, of the same architecture."
+)
+data = click.option(
+    "--data",
+    required=True,
+    metavar="DATA",
+    help="digits, digits:train, digits:test, or a .safetensors or .npz file with arrays x and y.",
+)
+loss = click.option(
+    "--loss",
+    type=click.Choice(("cross_entropy", "mse")),
+    default="cross_entropy",
+    show_default=True,
+    help="Mean over the samples.",
+)
+
+
+def output(ending: str, what: str, required: bool = True) -> Any:
+    """``-o``: where to write."""
+    return click.option(
+        "-o", "--output", required=required, metavar=f"FILE{ending}", help=f"Where to write {what}; whole or not at all."
+    )

@@ -1,0 +1,175 @@
+"""The units of a group as a tree of modules, with aligned columns."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from orbitope.cli.output import plural
+
+if TYPE_CHECKING:
+    from orbitope.group import SymmetryGroup, Units
+
+FEW = 4
+"""So many parameter axes, and so many lines of one kind, are written out; then they are counted."""
+
+ALIKE = 3
+"""From so many on, neighbouring layers of one structure are written once."""
+
+
+@dataclass
+class Branch:
+    """A module, the units that are named after it, and the modules in it.
+
+    Attributes:
+        name: last part of its path, or several parts where nothing branches off between them.
+        units: with the suffix that tells several units of one module apart.
+        inner: by name, in the order of the group.
+    """
+
+    name: str
+    units: list[tuple[str, Units]] = field(default_factory=list)
+    inner: dict[str, Branch] = field(default_factory=dict)
+
+    def shape(self) -> object:
+        """Equal for branches that look alike but for their names and numbers."""
+        own = tuple((s, u.size, u.role, len(u.over), len(u.acts_on)) for s, u in self.units)
+        return own, tuple((b.name, b.shape()) for b in self.inner.values())
+
+
+def units_tree(group: SymmetryGroup, everything: bool = False) -> RenderableType:
+    """All units under their modules: size, role, what they are over, which parameter axes they move."""
+    root = Branch("")
+    for unit in group.units:
+        path, _, number = unit.name.partition("#")
+        branch = root
+        for part in path.split("."):
+            branch = branch.inner.setdefault(part, Branch(part))
+        branch.units.append((f"#{number}" if number else "", unit))
+    rows: list[tuple[Text, Text, Text, Text]] = []
+    _walk(_joined(root), "", rows, everything)
+    if not rows:
+        return Text("no units", "dim")
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    over = any(row[2] for row in rows)
+    if over:
+        table.add_column(overflow="fold", max_width=24)
+    table.add_column(overflow="fold")
+    for label, size, bases, moves in rows:
+        table.add_row(label, size, *([bases] if over else []), moves)
+    return table
+
+
+def _joined(branch: Branch) -> Branch:
+    """The same with chains of modules that lead to one thing only drawn together: ``blocks.0.fc``."""
+    inner: dict[str, Branch] = {}
+    for part in map(_joined, branch.inner.values()):
+        while not part.units and len(part.inner) == 1:
+            (only,) = part.inner.values()
+            part = Branch(f"{part.name}.{only.name}", only.units, only.inner)
+        inner[part.name] = part
+    return Branch(branch.name, branch.units, inner)
+
+
+def _walk(branch: Branch, indent: str, rows: list[tuple[Text, Text, Text, Text]], everything: bool) -> None:
+    groups = _runs(list(branch.inner.values()), everything)
+    for k, (label, part, times) in enumerate(groups):
+        last = k == len(groups) - 1
+        lead = indent + ("└─ " if last else "├─ ")
+        below = indent + ("   " if last else "│  ")
+        name = Text.assemble((lead, "dim"), (label, "bold"))
+        if times > 1:
+            name.append(f" × {times}", "magenta")
+        units = part.units or [("", None)]
+        for j, (suffix, unit) in enumerate(units):
+            first = j == 0
+            shown = name + Text(suffix, "dim") if first else Text.assemble((below, "dim"), (label, "dim"), (suffix, "dim"))
+            rows.append((shown, *_cells(unit, everything)))
+        _walk(part, below, rows, everything)
+
+
+def _runs(parts: Sequence[Branch], everything: bool) -> list[tuple[str, Branch, int]]:
+    """Neighbours of one structure, drawn once: label, the first of them, how many."""
+    result: list[tuple[str, Branch, int]] = []
+    k = 0
+    while k < len(parts):
+        stop = k + 1
+        if parts[k].inner and not everything:
+            while stop < len(parts) and _next_alike(parts[k], parts[stop]):
+                stop += 1
+        if stop - k >= ALIKE:
+            result.append((f"{parts[k].name} … {parts[stop - 1].name}", parts[k], stop - k))
+            k = stop
+        else:
+            result.append((parts[k].name, parts[k], 1))
+            k += 1
+    return result
+
+
+def _next_alike(first: Branch, other: Branch) -> bool:
+    numbered = all(re.search(r"\d", branch.name) for branch in (first, other))
+    return numbered and first.shape() == other.shape()
+
+
+def _cells(unit: Units | None, everything: bool) -> tuple[Text, Text, Text]:
+    if unit is None:
+        return Text(), Text(), Text()
+    size = Text.assemble((f"{unit.size:>5} ", "cyan"), unit.role)
+    over = ", ".join(f"{name} ({size})" for name, size in zip(unit.over, unit.over_sizes, strict=True))
+    spots = [f"{name}[{axis}]" for name, axis in unit.acts_on]
+    hidden = 0 if everything else max(0, len(spots) - FEW)
+    moves = "  ".join(spots[:FEW] if hidden > 1 else spots)
+    if hidden > 1:
+        moves += f"  and {hidden} more"
+    return size, Text(f"in each of {over}" if over else "", "dim"), Text(moves)
+
+
+def factorials(group: SymmetryGroup) -> str:
+    """The order of the group as a product of factorials, the largest first: ``32!² · 8!``."""
+    powers: Counter[int] = Counter()
+    for unit in group.units:
+        if unit.size > 1:
+            powers[unit.size] += unit.copies
+    factors = [f"{n}!" + _superscript(k) for n, k in sorted(powers.items(), reverse=True)]
+    return " · ".join(factors) or "1"
+
+
+def _superscript(power: int) -> str:
+    return "" if power == 1 else str(power).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
+def fixed_axes(group: SymmetryGroup, everything: bool = False) -> RenderableType | None:
+    """One line for each reason: the axes, how many positions, why and where."""
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for d in group.diagnostics:
+        reasons.setdefault((d.reason, d.place), []).append(f"{d.parameter}[{d.axis}]")
+    if not reasons:
+        return None
+    rows = []
+    for (reason, place), spots in reasons.items():
+        kept = spots if everything or len(spots) <= FEW else [*spots[: FEW - 1], f"and {len(spots) - FEW + 1} more"]
+        rows.append(("  ".join(kept), reason + (f" ({place})" if place else "")))
+    shown = rows if everything else rows[:20]
+    table = columns(shown, ["", "dim"])
+    if len(shown) < len(rows):
+        table.add_row(Text("…", "dim"), Text(f"{plural(len(rows) - len(shown), 'more reason')}: --all shows them", "dim"))
+    return table
+
+
+def columns(rows: Iterable[Sequence[str]], styles: Sequence[str]) -> Table:
+    """Aligned columns of plain strings."""
+    table = Table.grid(padding=(0, 2))
+    for style in styles:
+        table.add_column(overflow="fold", style=style)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table

@@ -1,0 +1,122 @@
+"""Traced operations run next to their lowerings, on the same operands, in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch.utils import _pytree as pytree
+
+from orbitope.errors import ExportError, LoweringError
+from orbitope.frontends.builder import Builder, Place, Value
+
+Call = tuple[Sequence[Any], Mapping[str, Any]]
+
+
+def run(b: Builder, function: Callable[..., Any], call: Call) -> Any:
+    """What the operation itself returns on the operands' float64 values; in the dtypes of the trace where it must.
+
+    Raises:
+        ExportError: it does not run on the example inputs.
+    """
+    try:
+        return _run(b, function, call, lambda x: b.tensors[x.name])
+    except (RuntimeError, TypeError, NotImplementedError):
+        return run_as_traced(b, function, call)
+
+
+def run_as_traced(b: Builder, function: Callable[..., Any], call: Call) -> Any:
+    """The same in the dtypes of the trace."""
+    try:
+        return _run(b, function, call, lambda x: b.tensors[x.name].to(x.dtype))
+    except (RuntimeError, TypeError, NotImplementedError) as error:
+        raise ExportError(
+            "a traced operation does not run on the example inputs",
+            at=where(b.place),
+            got=f"{type(error).__name__}: {str(error).splitlines()[0][:300]}",
+            why="every operation is executed once, so that a wrong reading of it is noticed",
+            fix="pass example inputs on which model(...) itself runs, on the device of the model",
+        ) from error
+
+
+def _run(b: Builder, function: Callable[..., Any], call: Call, tensor: Callable[[Value], torch.Tensor]) -> Any:
+    # strides of lowered values are not those of the trace, and a view asks for them: any order of memory will do
+    args, kwargs = pytree.tree_map_only(Value, lambda x: tensor(x).contiguous(), call)
+    return function(*args, **kwargs)
+
+
+def compare(b: Builder, results: Sequence[Any], expected: Sequence[Any]) -> None:
+    """Refuse a lowering whose values are not those of the operation.
+
+    Raises:
+        LoweringError: shapes or values differ by more than rounding.
+    """
+    for value, truth in zip(results, expected, strict=False):
+        if not isinstance(value, Value) or not isinstance(truth, torch.Tensor):
+            continue
+        ours = b.tensors[value.name]
+        if ours.shape != truth.shape or ours.shape != value.shape:
+            raise _disagrees(b.place, f"shape {list(ours.shape)}, the operation gives {list(truth.shape)}")
+        if truth.numel() == 0:
+            continue
+        scale = _magnitude(truth)
+        coarse = truth.dtype if truth.dtype.is_floating_point else torch.float64
+        allowed = max(1e4 * torch.finfo(coarse).eps, b.tolerance) * max(scale, 1e-30)
+        same = (ours == truth) | (ours.isnan() & truth.isnan())
+        error = (_real(ours) - _real(truth)).abs().masked_fill(same, 0.0).max().item()
+        if not error <= allowed:
+            raise _disagrees(b.place, f"largest difference {error:.3g} where values reach {scale:.3g}")
+
+
+def carries(b: Builder, function: Callable[..., Any], call: Call, axes: int) -> bool:
+    """Whether an operation treats all positions of the leading ``axes`` of its operands alike, tried once on each."""
+    expected = [x for x in flat(run(b, function, call)) if isinstance(x, torch.Tensor)]
+    for axis in range(axes):
+
+        def turned(x: Value, axis: int = axis) -> torch.Tensor:
+            return b.tensors[x.name].roll(1, axis)
+
+        try:
+            moved = [x for x in flat(_run(b, function, call, turned)) if isinstance(x, torch.Tensor)]
+        except (RuntimeError, TypeError, NotImplementedError):
+            return False
+        for x, y in zip(expected, moved, strict=True):
+            if not torch.allclose(_real(x).roll(1, axis), _real(y), rtol=1e-9, atol=1e-12, equal_nan=True):
+                return False
+    return True
+
+
+def where(place: Place) -> str:
+    """A place in words."""
+    return f"node {place.name} ({place.source}) in {place.module or 'the model'}"
+
+
+def flat(value: Any) -> list[Any]:
+    """One or several results as a list."""
+    return list(value) if isinstance(value, tuple | list) else [value]
+
+
+def wide(tensor: torch.Tensor) -> torch.Tensor:
+    """Floating tensors in float64, others as they are."""
+    return tensor.double() if tensor.is_floating_point() else tensor
+
+
+def _real(tensor: torch.Tensor) -> torch.Tensor:
+    return torch.view_as_real(tensor).double() if tensor.is_complex() else tensor.double()
+
+
+def _magnitude(tensor: torch.Tensor) -> float:
+    finite = _real(tensor).abs()
+    finite = finite[finite.isfinite()]
+    return finite.max().item() if finite.numel() else 0.0
+
+
+def _disagrees(place: Place, got: str) -> LoweringError:
+    return LoweringError(
+        f"the lowering of {place.target} does not compute what the operation computes",
+        at=where(place),
+        got=got,
+        why="a wrong lowering would make every result about this model wrong",
+        fix="report this model; until then analyse the part that does not contain the operation",
+    )
