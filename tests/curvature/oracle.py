@@ -40,6 +40,9 @@ def violations(walk: Walk, *, chords: int = 4, seed: int = 0, scale: float = 1.5
     samples = max((len(x) for x in program.data.values() if x.dim()), default=1)
     states = {name: walk.state(name) for name in program.before(walk.target) if name in walk.states}
     states |= {name: program.held[name] for name in program.before(walk.target) if name not in states}
+    fields = ("varies", "convex", "concave", "nonnegative", "nonpositive")
+    claims = State(*(torch.cat([getattr(s, f).flatten() for s in states.values()]) for f in fields))
+    sizes = [s.varies.numel() for s in states.values()]
     for k in range(chords):
         sample = int(torch.randint(samples, (), generator=generator))
         spread = scale * 4.0 ** (k % 3 - 1)
@@ -54,22 +57,35 @@ def violations(walk: Walk, *, chords: int = 4, seed: int = 0, scale: float = 1.5
         t = (0.5, 0.25, 0.9)[k % 3]
         middle = {n: (1 - t) * a[n] + t * b[n] for n in a}
         at = [all_values(program, p, sample) for p in (a, b, middle)]
-        for name, state in states.items():
-            yield from _contradicted(name, state, [v[name].double() for v in at], t)
+        defined = [_defined(program, values) for values in at]
+        one, two, mid = (torch.cat([v[n].double().flatten() for n in states]) for v in at)
+        inside = torch.cat([torch.stack([d[n] for d in defined]).all(0).flatten() for n in states])
+        for claim, wrong in _contradicted(claims, one, two, mid, t):
+            for name, part in zip(states, (wrong & inside).split(sizes), strict=True):
+                if bool(part.any()):
+                    yield f"{name} is claimed {claim}, is not in {int(part.sum())} of {part.numel()} entries"
 
 
-def _contradicted(name: str, state: State, at: list[torch.Tensor], t: float) -> Iterator[str]:
-    a, b, m = at
-    defined = a.isfinite() & b.isfinite() & m.isfinite()
+def _defined(program: Program, values: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Where a value is a real number that was computed from real numbers."""
+    found: dict[str, torch.Tensor] = {}
+    for name, node in program.nodes.items():
+        here = torch.ones_like(values[name], dtype=torch.bool)
+        if node.inputs:
+            here = values[name].isfinite()
+        for x in node.inputs:
+            here = here & (found[x] if node.op == "pointwise" else found[x].all())
+        found[name] = here
+    return found
+
+
+def _contradicted(
+    state: State, a: torch.Tensor, b: torch.Tensor, m: torch.Tensor, t: float
+) -> Iterator[tuple[str, torch.Tensor]]:
     size = TOLERANCE * (1 + torch.maximum(torch.maximum(a.abs(), b.abs()), m.abs()))
     above = m - ((1 - t) * a + t * b)
-    found = {
-        "convex": state.convex & (above > size),
-        "concave": state.concave & (above < -size),
-        "constant": ~state.varies & ((a - b).abs() > size),
-        "nonnegative": state.nonnegative & (torch.minimum(torch.minimum(a, b), m) < -size),
-        "nonpositive": state.nonpositive & (torch.maximum(torch.maximum(a, b), m) > size),
-    }
-    for claim, wrong in found.items():
-        if bool((wrong & defined).any()):
-            yield f"{name} is claimed {claim}, is not in {int((wrong & defined).sum())} of {wrong.numel()} entries"
+    yield "convex", state.convex & (above > size)
+    yield "concave", state.concave & (above < -size)
+    yield "constant", ~state.varies & ((a - b).abs() > size)
+    yield "nonnegative", state.nonnegative & (torch.minimum(torch.minimum(a, b), m) < -size)
+    yield "nonpositive", state.nonpositive & (torch.maximum(torch.maximum(a, b), m) > size)

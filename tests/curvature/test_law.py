@@ -110,12 +110,12 @@ def random_program(seed: int, size: int = 24) -> tuple[Program, str]:
     return Program(graph, tensors, {}), last.name
 
 
-@pytest.mark.parametrize("seed", range(120))
+@pytest.mark.parametrize("seed", range(60))
 def test_every_claim_holds_on_random_programs(seed):
     program, last = random_program(seed)
-    for names in (["x"], ["x", "y"], ["q"]):
+    for names in (["x"], ["x", "y", "q"]):
         walk = program.walk(program.leaves(names), program.same[last], whole=True)
-        assert not list(violations(walk, seed=seed, chords=6)), names
+        assert not list(violations(walk, seed=seed)), names
 
 
 def test_random_programs_make_claims_of_every_kind():

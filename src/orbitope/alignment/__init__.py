@@ -10,14 +10,14 @@ from typing import Any
 import torch
 
 from orbitope.alignment.problem import Problem
-from orbitope.alignment.weights import weights
+from orbitope.alignment.weights import match_weights
 from orbitope.errors import InputError
 from orbitope.group import Element, SymmetryGroup
 
 __all__ = ["ALIGNMENTS", "Alignment", "Problem", "align"]
 
 ALIGNMENTS: dict[str, Callable[..., tuple[Element, int]]] = {
-    "weights": weights,
+    "weights": match_weights,
 }
 """A method takes a Problem, a keyword ``seed`` and options of its own, and returns an element and its sweeps."""
 

@@ -39,7 +39,7 @@ _NESTED_ENTRIES, _NESTED_PROBLEMS = 1 << 26, 1 << 16
 _SMALLEST_GAIN = 1e-10
 
 
-def weights(problem: Problem, *, seed: int = 0, sweeps: int = 100) -> tuple[Element, int]:
+def match_weights(problem: Problem, *, seed: int = 0, sweeps: int = 100) -> tuple[Element, int]:
     """An element that brings b close to a in parameter space.
 
     Args:

@@ -15,7 +15,6 @@ import torch
 
 from orbitope.errors import EnclosureError
 
-
 Array = TypeVar("Array")
 
 
@@ -172,7 +171,7 @@ class Arithmetic(ABC, Generic[Array]):
             axis = first + k
             length = self.shape(x)[axis]
             count = (length - gap * (size - 1) - 1) // step + 1
-            views = []
+            views: list[Array] = []
             for offset in range(size):
                 view = self.slice(x, axis, offset * gap, offset * gap + (count - 1) * step + 1, step)
                 views.append(self.reshape(view, (*self.shape(view), 1)))

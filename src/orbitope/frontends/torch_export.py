@@ -204,12 +204,13 @@ class _Lowering:
         """How many leading axes an operation without a lowering carries: all of an entry-wise one, or as declared."""
         if not _is_aten(node) or not tensors or not all(isinstance(meta, torch.Tensor) for meta in metas):
             return 0
-        if torch.Tag.pointwise in node.target.tags:  # type: ignore[union-attr]
+        tail = TAILS.get(str(node.target))
+        if torch.Tag.pointwise in node.target.tags or tail == 0:  # type: ignore[union-attr]
             common = torch.broadcast_shapes(*(x.shape for x in tensors))
             return len(common) if all(tuple(meta.shape) == tuple(common) for meta in metas) else 0
-        axes = tensors[0].rank - TAILS.get(str(node.target), tensors[0].rank)
+        axes = 0 if tail is None or len(tensors) > 1 else tensors[0].rank - tail
         leading = tensors[0].shape[:axes]
-        return axes if len(tensors) == 1 and all(tuple(meta.shape[:axes]) == leading for meta in metas) else 0
+        return axes if all(tuple(meta.shape[:axes]) == leading for meta in metas) else 0
 
     def _forget(self, emitted: Sequence[Node], result: Any) -> None:
         """Drop the tensors of intermediate nodes; count the names that stand for each result."""

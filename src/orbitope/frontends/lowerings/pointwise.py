@@ -109,6 +109,22 @@ def elu(b: Builder, x: Value, alpha: float = 1, scale: float = 1, input_scale: f
     return b.pointwise("elu", x, alpha=float(alpha), scale=float(scale))
 
 
+@lowers("aten.selu.default")
+def selu(b: Builder, x: Value) -> Value:
+    """ELU with the constants of Klambauer et al. 2017."""
+    return b.pointwise("elu", x, alpha=1.6732632423543772848170429916717, scale=1.0507009873554804934193349852946)
+
+
+@lowers("aten.rrelu.default")
+def rrelu(
+    b: Builder, x: Value, lower: float = 0.125, upper: float = 1 / 3, training: bool = False, *_generator: Any
+) -> Value:
+    """Leaky ReLU with the mean slope, in evaluation mode."""
+    if training:
+        raise Refused
+    return b.pointwise("leaky_relu", x, slope=(lower + upper) / 2)
+
+
 @lowers("aten.softplus.default")
 def softplus(b: Builder, x: Value, beta: float = 1, threshold: float = 20) -> Value:
     """Softplus; PyTorch returns x itself above the threshold, within 3e-9 of the true value, in ours it is exact."""

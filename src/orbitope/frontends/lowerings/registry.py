@@ -18,6 +18,8 @@ TAILS: dict[str, int] = {
     **{f"aten.{pool}_pool{d}.default": n for pool in ("max", "avg", "adaptive_max") for d, n in _SPACE.items()},
     **{f"aten.max_pool{d}_with_indices.default": n for d, n in _SPACE.items()},
     **{f"aten.{kind}_pad{d}.default": n for kind in ("reflection", "replication") for d, n in _SPACE.items()},
+    **{f"aten.where.{form}": 0 for form in ("ScalarSelf", "ScalarOther", "Scalar")},
+    "aten.log_sigmoid.default": 0,
     **{
         f"aten.{prefix}upsample_{kind}.{form}": next(n for d, n in _SPACE.items() if d in kind)
         for prefix in ("", "_")
@@ -25,7 +27,10 @@ TAILS: dict[str, int] = {
         for form in ("vec", "default")
     },
 }
-"""Operations of one tensor without a full lowering, and how many trailing axes they tell apart; all others are carried."""
+"""Operations without a full lowering, and how many trailing axes they tell apart; all others are carried.
+
+With 0 they act entry by entry, as do those that torch itself tags as pointwise; others have one tensor operand.
+"""
 
 
 class Refused(Exception):
