@@ -268,7 +268,9 @@ def _arrays(data: Any) -> tuple[torch.Tensor, torch.Tensor]:
         raise DataError(
             "the data are not a pair of inputs and targets", got=type(data).__name__, fix="pass data=(x, y)"
         )
-    x, y = (torch.from_numpy(np.ascontiguousarray(d)) if isinstance(d, np.ndarray) else torch.as_tensor(d) for d in data)
+    x, y = (
+        torch.from_numpy(np.ascontiguousarray(d)) if isinstance(d, np.ndarray) else torch.as_tensor(d) for d in data
+    )
     if x.dim() == 0 or len(x) == 0:
         raise DataError("there are no samples", got=f"inputs of shape {list(x.shape)}")
     if y.dim() == 0 or len(y) != len(x):

@@ -41,12 +41,21 @@ def real_inputs(program: Program) -> frozenset[str]:
 def choices(program: Program) -> list[frozenset[str]]:
     """Inputs, all parameters, and each of a few parameters alone."""
     trainable = [n for n, p in program.graph.parameters.items() if p.trainable]
-    chosen = [real_inputs(program), program.leaves(trainable), *(program.leaves([n]) for n in trainable[:6])]
+    chosen = [real_inputs(program), program.leaves(trainable), *(program.leaves([n]) for n in trainable[:3])]
     return [choice for choice in chosen if choice]
 
 
 # soundness ------------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("name", sorted(ZOO))
+TELLING = (
+    *("mlp_relu", "mlp_linear", "mlp_width_1", "mlp_layer_norm", "mlp_batch_norm", "mlp_prelu", "mlp_residual"),
+    *("shared_layer_twice", "embedding_mean_pool", "glu", "maxout", "bilinear", "gram", "softmax_over_hidden"),
+    *("max_over_hidden", "attention", "depthwise_separable", "conv_transpose", "pools_that_do_not_divide"),
+    *("padded_shortcut", "sort_hidden"),
+)
+"""One of each kind of operation: the whole zoo takes minutes to trace."""
+
+
+@pytest.mark.parametrize("name", TELLING)
 def test_every_claim_holds_on_the_zoo(name):
     case = ZOO[name]
     program = program_of(randomise(case.build()), case.inputs())

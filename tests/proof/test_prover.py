@@ -1,6 +1,7 @@
 """prove: what must be proved is, what must not is not, and every stated bound encloses the exact value."""
 
 from fractions import Fraction
+from itertools import pairwise
 
 import pytest
 import torch
@@ -40,7 +41,7 @@ def _trained(model, x, y, loss, steps=150, rate=0.02, seed=0):
 
 def _mlp(activation=nn.ReLU, widths=(5, 6, 3, 4)):
     layers = []
-    for fan_in, fan_out in zip(widths, widths[1:], strict=False):
+    for fan_in, fan_out in pairwise(widths):
         layers += [nn.Linear(fan_in, fan_out), activation()]
     return nn.Sequential(*layers[:-1])
 
@@ -127,7 +128,7 @@ def test_statistics_without_gains_become_variables():
         assert checker.check(certificate.to_bytes()).accepted
 
 
-# the enclosures, against exact rationals --------------------------------------------------------------------------------
+# the enclosures, against exact rationals ------------------------------------------------------------------------------
 def _exact_value(objective, point):
     arithmetic = ExactArithmetic()
     lifted = {name: arithmetic.lift(point[name]) for name in objective.network.parameters}
@@ -176,7 +177,7 @@ def test_enclosures_contain_the_exact_values(seed):
     assert at_average - at_start >= Fraction(certificate.gap) > 0
 
 
-# what must not be proved ------------------------------------------------------------------------------------------------
+# what must not be proved ----------------------------------------------------------------------------------------------
 class _SumOfWeights(nn.Module):
     """f = (w₁ + w₂)·x: symmetric and convex."""
 
@@ -260,7 +261,7 @@ def test_unknown_claim_is_refused():
         prove(Objective(_mlp().eval(), "cross_entropy", (x, y)), claim="convex")
 
 
-# chains -----------------------------------------------------------------------------------------------------------------
+# chains ---------------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("width", [2, 3, 4, 6, 7, 12])
 def test_a_chain_makes_all_units_alike(width):
     x, y = _data()

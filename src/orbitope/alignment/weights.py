@@ -30,6 +30,7 @@ from scipy.optimize import linear_sum_assignment
 
 from orbitope.alignment.problem import Pair, Problem
 from orbitope.comparison.blocks import Block
+from orbitope.errors import InputError
 from orbitope.group import Element, Units
 
 _ENUMERATED = 4
@@ -39,27 +40,33 @@ _NESTED_ENTRIES, _NESTED_PROBLEMS = 1 << 26, 1 << 16
 _SMALLEST_GAIN = 1e-10
 
 
-def match_weights(problem: Problem, *, seed: int = 0, sweeps: int = 100) -> tuple[Element, int]:
-    """An element that brings b close to a in parameter space.
+def match_weights(problem: Problem, *, seed: int = 0, starts: int = 2, sweeps: int = 100) -> tuple[Element, int]:
+    """An element that brings b close to a in parameter space: the best of several descents.
 
     Args:
         problem: the two networks and their group.
-        seed: of the order of the units in the sweeps after the first.
-        sweeps: at most so many, the boundary-first one included.
+        seed: of the order of the units in a sweep, and of the starts after the second.
+        starts: descents: the first begins boundary first, the second where b is, all others at random elements.
+        sweeps: at most so many in each descent.
 
     Returns:
-        The element, and how many sweeps were made.
+        The element, and how many sweeps were made in all.
 
-    Guarantee: heuristic; never further from ``a`` than ``b`` itself, by more than rounding.
+    Guarantee: heuristic; ⟨a, g·b⟩ grows with every step of a descent.
     """
-    descent = _Descent(problem)
-    descent.boundary_first()
-    used = 1 + descent.descend(seed, sweeps - 1)
-    if problem.similarity(descent.b) < problem.similarity(problem.b):
-        # what lies between the boundary and the interior misled it: start from where b is
+    if starts < 1 or sweeps < 0:
+        raise InputError("weight matching needs a start", got=f"starts={starts}, sweeps={sweeps}")
+    descents = []
+    for start in range(starts):
         descent = _Descent(problem)
-        used += descent.descend(seed, sweeps)
-    return descent.element, used
+        if start == 0:
+            descent.boundary_first()
+        elif start > 1:
+            descent.scatter(seed + start)
+        descent.descend(seed, sweeps)
+        descents.append(descent)
+    best = max(descents, key=lambda descent: problem.similarity(descent.b))
+    return best.element, sum(descent.sweeps for descent in descents)
 
 
 class _Descent:
@@ -70,6 +77,7 @@ class _Descent:
         self.group = problem.group
         self.b = dict(problem.b)
         self.element = problem.group.identity()
+        self.sweeps = 0
         self.scale = _SMALLEST_GAIN * (problem.similarity(problem.a) * _norm(problem)) ** 0.5
 
     def boundary_first(self) -> None:
@@ -82,15 +90,21 @@ class _Descent:
             step = self._step(waiting.pop(best), solved if known[best] else None)
             self._take(step, self.problem.moved(step, self.b))
             solved.add(best)
+        self.sweeps += 1
 
-    def descend(self, seed: int, sweeps: int) -> int:
-        """Sweeps over all units until nothing improves; returns how many."""
+    def scatter(self, seed: int) -> None:
+        """Start at a random element."""
+        step = self.group.sample(seed)
+        self._take(step, self.problem.moved(step, self.b))
+
+    def descend(self, seed: int, sweeps: int) -> None:
+        """Sweeps over all units until nothing improves."""
         generator = torch.Generator().manual_seed(seed)
-        for sweep in range(sweeps):
+        for _ in range(sweeps):
+            self.sweeps += 1
             order = torch.randperm(len(self.group.units), generator=generator).tolist()
             if not any([self._improve(self.group.units[k]) for k in order]):
-                return sweep + 1
-        return sweeps
+                return
 
     def _improve(self, unit: Units) -> bool:
         step = self._step(unit, None)

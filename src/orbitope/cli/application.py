@@ -19,7 +19,7 @@ from typing import Any
 
 import click
 
-from orbitope.cli.output import FORMAT_KEY, FORMATS, STDOUT_KEY, Format, Result, emit, emit_error, silence
+from orbitope.cli.output import DEBUG_KEY, FORMAT_KEY, FORMATS, STDOUT_KEY, Format, Result, emit, emit_error, silence
 from orbitope.errors import InputError, OrbitopeError
 
 CHAPTERS: dict[str, dict[str, str]] = {
@@ -29,8 +29,6 @@ CHAPTERS: dict[str, dict[str, str]] = {
     "The whole story": {"demo": "demonstration"},
 }
 """Headings of the help, the commands under each, and the module that defines each."""
-
-DEBUG_KEY = "orbitope.debug"
 
 
 class InternalError(OrbitopeError):

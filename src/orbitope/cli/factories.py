@@ -54,7 +54,7 @@ def _import(label: str, home: str) -> Any:
     if home.endswith(".py"):
         path = Path(home)
         if not path.is_file():
-            raise FileError(f"cannot read {home}", at=home, got="a folder" if path.is_dir() else "no such file")
+            raise FileError(f"cannot read {home}", at=home, got="a folder" if path.is_dir() else "No such file or directory")
         sys.path.insert(0, str(path.parent.resolve()))
         spec = importlib.util.spec_from_file_location(path.stem, path)
         if spec is None or spec.loader is None:

@@ -15,7 +15,7 @@ from orbitope.cli import options
 from orbitope.cli.application import command
 from orbitope.cli.loading import check, load_group, load_model, load_weights
 from orbitope.cli.output import Prose, Result, number, plural, stack, talk
-from orbitope.cli.tree import columns, factorials, fixed_axes, units_tree
+from orbitope.cli.tree import columns, factorials, fixed_axes, place, units_tree, unused
 from orbitope.cli.weights import check_output
 from orbitope.errors import InputError
 
@@ -146,7 +146,7 @@ def _human(
         Prose(_distinct(copies)) if copies is not None else None,
         _section("fixed axes, and why", fixed_axes(group, everything)),
         _section("operations without a rule, which fix what they touch", _operations(unknown)) if unknown else None,
-        _section("not read by the network, never moved", Prose(", ".join(group.unused))) if group.unused else None,
+        _section("not read by the network, never moved", Prose(unused(group.unused))) if group.unused else None,
         Prose(f"wrote {output}") if output is not None else None,
     )
 
@@ -159,7 +159,7 @@ def _section(heading: str, body: RenderableType | None) -> RenderableType | None
 
 def _operations(unknown: dict[str, list[str]]) -> RenderableType:
     rows = [
-        (name, places[0] + (f" and {len(places) - 1} more" if len(places) > 1 else ""))
+        (name, place(places[0]) + (f" and {len(places) - 1} more" if len(places) > 1 else ""))
         for name, places in unknown.items()
     ]
     return columns(rows, ["yellow", ""])

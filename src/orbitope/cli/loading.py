@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
+import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Any
@@ -66,10 +68,20 @@ class Model:
         """
         from orbitope.frontends import lower, trace
 
-        with talk().wait(f"tracing {self.label}"):
+        with talk().wait(f"tracing {self.label}"), hush():
             if self.program is not None:
                 return lower(trace(self.program))
             return lower(trace(self.module, self.inputs(), self.kwargs))
+
+
+@contextlib.contextmanager
+def hush() -> Iterator[None]:
+    """What a tracer prints about a model that it cannot trace is in the error already."""
+    if talk().debug:
+        yield
+        return
+    with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
+        yield
 
 
 # models ---------------------------------------------------------------------------------------------------------
@@ -113,11 +125,8 @@ def _refuse_other_kinds(label: str) -> None:
     elif label.endswith(".json"):
         got, fix = "a JSON file", f"if it is a symmetry file, pass --symmetry {label}"
     elif ":" not in label:
-        with contextlib.suppress(OSError):
-            import os
-
-            if os.path.isdir(label):
-                got, fix = "a folder; Hugging Face folders are not supported yet", "write a factory that loads it"
+        if os.path.isdir(label):
+            got, fix = "a folder; Hugging Face folders are not supported yet", "write a factory that loads it"
     if got or not re.fullmatch(r".+:[A-Za-z_][\w.]*", label):
         raise ModelArgumentError(
             f"{label!r} does not name a model", got=got or None, fix=fix or f"a MODEL is one of {FORMS}"
@@ -279,5 +288,5 @@ def load_objective(model: Model, data: Data, loss: str, *weights: Weights) -> An
 
     ready = with_weights(model, *weights, data=data)
     x = data.x.to(_dtype([*ready.module.state_dict().values()])) if data.x.is_floating_point() else data.x
-    with talk().wait(f"tracing {model.label}"):
+    with talk().wait(f"tracing {model.label}"), hush():
         return Objective(ready.module, loss, (x, data.y))

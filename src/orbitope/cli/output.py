@@ -75,6 +75,7 @@ class Talk:
     """The way a running command speaks to the person who waits: on standard error, and not at all when quiet."""
 
     format: Format
+    debug: bool = False
 
     @property
     def _silent(self) -> bool:
@@ -117,10 +118,11 @@ class Talk:
 def talk() -> Talk:
     """The one of the running command."""
     context = click.get_current_context(silent=True)
-    return Talk(context.meta.get(FORMAT_KEY, "human") if context is not None else "human")
+    meta = context.meta if context is not None else {}
+    return Talk(meta.get(FORMAT_KEY, "human"), meta.get(DEBUG_KEY, False))
 
 
-FORMAT_KEY, STDOUT_KEY = "orbitope.format", "orbitope.stdout"
+FORMAT_KEY, DEBUG_KEY, STDOUT_KEY = "orbitope.format", "orbitope.debug", "orbitope.stdout"
 
 
 # results --------------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -12,16 +12,18 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from orbitope.cli.output import plural
-
 if TYPE_CHECKING:
-    from orbitope.group import SymmetryGroup, Units
+    from orbitope.group import Diagnostic, SymmetryGroup, Units
 
-FEW = 4
-"""So many parameter axes, and so many lines of one kind, are written out; then they are counted."""
+FEW = 3
+"""So many parameter axes are written out; of more, the first and the last, and their number."""
 
 ALIKE = 3
 """From so many on, neighbouring layers of one structure are written once."""
+
+
+Row = tuple[Text, Text, Text, Text]
+"""Label, size and role, what they are over, what they move."""
 
 
 @dataclass
@@ -53,8 +55,9 @@ def units_tree(group: SymmetryGroup, everything: bool = False) -> RenderableType
         for part in path.split("."):
             branch = branch.inner.setdefault(part, Branch(part))
         branch.units.append((f"#{number}" if number else "", unit))
-    rows: list[tuple[Text, Text, Text, Text]] = []
-    _walk(_joined(root), "", rows, everything)
+    rows: list[Row] = []
+    buffers = {name for name, placement in group.placements.items() if not placement.trainable}
+    _walk(_joined(root), "", rows, everything, buffers)
     if not rows:
         return Text("no units", "dim")
     table = Table.grid(padding=(0, 2))
@@ -80,7 +83,7 @@ def _joined(branch: Branch) -> Branch:
     return Branch(branch.name, branch.units, inner)
 
 
-def _walk(branch: Branch, indent: str, rows: list[tuple[Text, Text, Text, Text]], everything: bool) -> None:
+def _walk(branch: Branch, indent: str, rows: list[Row], everything: bool, buffers: Collection[str]) -> None:
     groups = _runs(list(branch.inner.values()), everything)
     for k, (label, part, times) in enumerate(groups):
         last = k == len(groups) - 1
@@ -93,8 +96,8 @@ def _walk(branch: Branch, indent: str, rows: list[tuple[Text, Text, Text, Text]]
         for j, (suffix, unit) in enumerate(units):
             first = j == 0
             shown = name + Text(suffix, "dim") if first else Text.assemble((below, "dim"), (label, "dim"), (suffix, "dim"))
-            rows.append((shown, *_cells(unit, everything)))
-        _walk(part, below, rows, everything)
+            rows.append((shown, *_cells(unit, everything, buffers)))
+        _walk(part, below, rows, everything, buffers)
 
 
 def _runs(parts: Sequence[Branch], everything: bool) -> list[tuple[str, Branch, int]]:
@@ -103,7 +106,7 @@ def _runs(parts: Sequence[Branch], everything: bool) -> list[tuple[str, Branch, 
     k = 0
     while k < len(parts):
         stop = k + 1
-        if parts[k].inner and not everything:
+        if not everything:
             while stop < len(parts) and _next_alike(parts[k], parts[stop]):
                 stop += 1
         if stop - k >= ALIKE:
@@ -116,21 +119,26 @@ def _runs(parts: Sequence[Branch], everything: bool) -> list[tuple[str, Branch, 
 
 
 def _next_alike(first: Branch, other: Branch) -> bool:
-    numbered = all(re.search(r"\d", branch.name) for branch in (first, other))
-    return numbered and first.shape() == other.shape()
+    stems = [re.sub(r"\d+", "", branch.name) for branch in (first, other)]
+    layers = bool(first.inner) or first.name not in ("", *re.findall(r"\d+", first.name))
+    return layers and stems[0] == stems[1] and first.shape() == other.shape()
 
 
-def _cells(unit: Units | None, everything: bool) -> tuple[Text, Text, Text]:
+def _cells(unit: Units | None, everything: bool, buffers: Collection[str]) -> tuple[Text, Text, Text]:
     if unit is None:
         return Text(), Text(), Text()
     size = Text.assemble((f"{unit.size:>5} ", "cyan"), unit.role)
     over = ", ".join(f"{name} ({size})" for name, size in zip(unit.over, unit.over_sizes, strict=True))
-    spots = [f"{name}[{axis}]" for name, axis in unit.acts_on]
-    hidden = 0 if everything else max(0, len(spots) - FEW)
-    moves = "  ".join(spots[:FEW] if hidden > 1 else spots)
-    if hidden > 1:
-        moves += f"  and {hidden} more"
-    return size, Text(f"in each of {over}" if over else "", "dim"), Text(moves)
+    return size, Text(f"in each of {over}" if over else "", "dim"), Text(_axes(unit.acts_on, everything, buffers))
+
+
+def _axes(spots: Sequence[tuple[str, int]], everything: bool, buffers: Collection[str] = ()) -> str:
+    """``0.weight[0]  0.bias[0]``, or of many the first, the last that is no buffer, and their number."""
+    shown = [f"{name}[{axis}]" for name, axis in spots]
+    if everything or len(shown) <= FEW:
+        return "  ".join(shown)
+    last = max((k for k, (name, _) in enumerate(spots) if name not in buffers), default=0) or len(shown) - 1
+    return f"{shown[0]} … {shown[last]}  ({len(shown)} axes)"
 
 
 def factorials(group: SymmetryGroup) -> str:
@@ -148,21 +156,31 @@ def _superscript(power: int) -> str:
 
 
 def fixed_axes(group: SymmetryGroup, everything: bool = False) -> RenderableType | None:
-    """One line for each reason: the axes, how many positions, why and where."""
-    reasons: dict[tuple[str, str], list[str]] = {}
+    """One row for each reason: the axes that it fixes, why and where."""
+    reasons: dict[tuple[str, str], list[Diagnostic]] = {}
     for d in group.diagnostics:
-        reasons.setdefault((d.reason, d.place), []).append(f"{d.parameter}[{d.axis}]")
-    if not reasons:
-        return None
+        reasons.setdefault((d.reason, d.place if everything else ""), []).append(d)
     rows = []
-    for (reason, place), spots in reasons.items():
-        kept = spots if everything or len(spots) <= FEW else [*spots[: FEW - 1], f"and {len(spots) - FEW + 1} more"]
-        rows.append(("  ".join(kept), reason + (f" ({place})" if place else "")))
-    shown = rows if everything else rows[:20]
-    table = columns(shown, ["", "dim"])
-    if len(shown) < len(rows):
-        table.add_row(Text("…", "dim"), Text(f"{plural(len(rows) - len(shown), 'more reason')}: --all shows them", "dim"))
-    return table
+    for (reason, _), found in reasons.items():
+        at = place(found[0].place)
+        others = len({d.place for d in found}) - 1
+        at += f" and {others} more" if at and others else ""
+        rows.append((_axes([(d.parameter, d.axis) for d in found], everything), reason + (f" ({at})" if at else "")))
+    return columns(rows, ["", "dim"]) if rows else None
+
+
+def place(text: str) -> str:
+    """Where a node stands, for people: ``node conv2d (net.py:8) in conv1`` is ``conv1, net.py:8``."""
+    found = re.fullmatch(r"node (\S+)(?: \(([^)]*)\))?(?: in (.+))?", text)
+    return ", ".join(part for part in (found[3], found[2] or found[1]) if part) if found else text
+
+
+def unused(names: Sequence[str]) -> str:
+    """Names, where many end alike their number: ``6 × num_batches_tracked``."""
+    ends: dict[str, list[str]] = {}
+    for name in names:
+        ends.setdefault(name.rpartition(".")[2], []).append(name)
+    return ", ".join(f"{len(v)} × {k}" if len(v) > FEW else ", ".join(v) for k, v in ends.items())
 
 
 def columns(rows: Iterable[Sequence[str]], styles: Sequence[str]) -> Table:

@@ -190,11 +190,11 @@ def cells(colours: Colours) -> int:
     return sum(len(np.unique(keys(table))) for table in colours.values())
 
 
-def individualised(colours: Colours, name: str, position: int) -> dict[str, Hashes]:
-    """The colours with one position (row-major) of some units told apart from all others."""
+def individualised(colours: Colours, name: str, position: int, depth: int) -> dict[str, Hashes]:
+    """The colours with one position (row-major) of some units told apart, as the ``depth``-th that is."""
     table = colours[name].copy()
     flat = table.reshape(2, -1)
-    flat[:, position] = mixed(flat[:, position] + np.uint64(_EQUAL))
+    flat[:, position] = mixed(flat[:, position] + np.uint64(_EQUAL + depth))
     return {**colours, name: table}
 
 

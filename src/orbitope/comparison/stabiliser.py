@@ -205,7 +205,7 @@ class _Search:
         while cells(colours) < self.structure.positions:
             name, cell = self._cell(colours)
             try:
-                after = self._refined(individualised(colours, name, cell[0]), self.half)
+                after = self._refined(individualised(colours, name, cell[0], len(levels)), self.half)
             except _BudgetSpent:
                 spent = colours
                 break
@@ -273,7 +273,7 @@ class _Search:
     def _image(self, levels: list[_Level], depth: int, before: Colours, number: int) -> dict[str, NDArray] | None:
         """A symmetry that keeps ``before`` and takes the position told apart at this depth to another one."""
         level = levels[depth]
-        after = self._refined(individualised(before, level.name, number))
+        after = self._refined(individualised(before, level.name, number, depth))
         if any(
             not np.array_equal(np.sort(keys(level.after[name])), np.sort(keys(table))) for name, table in after.items()
         ):

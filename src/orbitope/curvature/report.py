@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from textwrap import fill
 from typing import Any, Literal
 
+from orbitope.curvature import words
 from orbitope.curvature.state import Census
 
 Verdict = Literal["PROVED CONVEX", "PROVED CONCAVE", "PROVED NON-CONVEX", "UNKNOWN"]
@@ -303,9 +304,11 @@ def _groups(steps: Sequence[Step]) -> list[_Group]:
 def _group(call: str, parts: Sequence[Step], call_of: Mapping[str, str], leaves: Mapping[str, str]) -> _Group:
     last = parts[-1]
     outside = dict.fromkeys(x for part in parts for x in part.operands if call_of[x] != call)
-    telling = [p.rule for p in parts if p.rule and p.rule != "entries moved"] or [p.rule for p in parts if p.rule]
+    rules = [p.rule for p in parts if p.rule]
+    bending = [r for r in rules if not r.startswith(words.MOVED) and not r.endswith(words.AFFINE)]
+    telling = bending or [r for r in rules if not r.startswith(words.MOVED)] or rules
     module = f"layer {last.module}" if last.module not in ("", "loss") else last.module
-    main = next((p.operation for p in parts if p.rule not in ("", "entries moved")), last.operation)
+    main = next((p.operation for p in parts if p.rule and p.rule != words.MOVED), last.operation)
     return _Group(
         call,
         module,

@@ -41,9 +41,16 @@ class Program:
         same: dict[str, str] = {}
         for node in self.graph:
             inputs = tuple(same[name] for name in node.inputs)
-            key = (node.op, inputs, node.shape, node.dtype, repr(sorted(node.attributes.items())))
+            key = (node.op, inputs, node.shape, node.dtype, self._attributes(node))
             same[node.name] = node.name if node.op == "opaque" else first.setdefault(key, node.name)
         return same
+
+    def _attributes(self, node: Node) -> str:
+        """What else tells nodes apart; a constant is its value, not its name."""
+        value = self.graph.constants[node.attributes["constant"]] if node.op == "constant" else None
+        if value is not None and value.numel() == 1:
+            return repr(value.item())
+        return repr(sorted(node.attributes.items()))
 
     @cached_property
     def nodes(self) -> Mapping[str, Node]:

@@ -12,6 +12,9 @@ from orbitope.curvature.walk import Program, Walk
 from orbitope.graph import Node
 from orbitope.primitives import PRIMITIVES, Behaviour
 
+MOVED, AFFINE = "entries moved", "affine"
+"""The rule of what only moves entries; how the rules of what only moves, adds or subtracts them end."""
+
 LOSS = "loss"
 """The module path of the nodes that the objective appends."""
 
@@ -112,9 +115,9 @@ def rule(walk: Walk, name: str) -> str:
     varying = [k for k, x in enumerate(operands) if bool(x.varies.any())]
     if behaviour.form == "affine":
         if node.op in _MOVES:
-            return "entries moved"
+            return MOVED
         turned = all(behaviour.monotone[k] < 0 for k in varying)
-        return f"{operation(node)}, affine" + (" and non-increasing" if turned else "")
+        return f"{operation(node)}, {'non-increasing and ' if turned else ''}{AFFINE}"
     if behaviour.form == "multilinear":
         if len({node.inputs[k] for k in varying}) < len(varying):
             return f"an expression times itself: {_squared(operands[varying[0]])}"

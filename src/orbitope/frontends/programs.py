@@ -89,6 +89,9 @@ def arguments(node: torch.fx.Node) -> tuple[list[Any], dict[str, Any]]:
     positional = [argument for argument in schema.arguments if not argument.kwarg_only]
     for argument in positional[len(args) :]:
         args.append(kwargs.pop(argument.name, argument.default_value))
+    if str(node.target) == "aten.rms_norm.default" and args[3] is None:
+        # the default is the rounding unit of the traced dtype: a number of the program, not of our arithmetic
+        args[3] = torch.finfo(node.meta["val"].dtype).eps
     return args, kwargs
 
 

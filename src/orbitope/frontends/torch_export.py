@@ -143,6 +143,9 @@ class _Lowering:
             source, index = node.args
             self.values[node.name] = self.values[source.name][index]  # type: ignore[union-attr]
             return
+        if node.meta.get("val") is None:  # an assertion about shapes or dtypes: no value
+            self.values[node.name] = None
+            return
         b = self.builder
         b.place = Place(node.name, programs.module_path(node), programs.source_line(node), str(node.target))
         call = pytree.tree_map_only(torch.fx.Node, lambda x: self.values[x.name], programs.arguments(node))

@@ -6,7 +6,7 @@ they are over; then the base moves. ``(g·x)[σ(b), τ_b(a)] = x[b, a]``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 import torch
 
@@ -35,9 +35,22 @@ def act_on_tensor(
 
     Guarantee: exact; entries are moved, never changed.
     """
+    # fibres look up where their base is, so a sum that holds a base is taken apart even if the base stays
+    needed = {name for moved in order for name in (moved, *units[moved].over)}
+    return _act(tensor, axes, units, inverses, order, needed)
+
+
+def _act(
+    tensor: torch.Tensor,
+    axes: Sequence[Axis],
+    units: Mapping[str, Units],
+    inverses: Mapping[str, torch.Tensor],
+    order: Sequence[str],
+    needed: Set[str],
+) -> torch.Tensor:
     factors = [factor for axis in axes for factor in _factors(axis)]
     result = tensor.reshape([factor.size for factor in factors])
-    cut = next((k for k, factor in enumerate(factors) if isinstance(factor, Segments) and _moves(factor, inverses)), None)
+    cut = next((k for k, factor in enumerate(factors) if isinstance(factor, Segments) and _holds(factor, needed)), None)
     if cut is None:
         names = [factor.name if isinstance(factor, Moving) else None for factor in factors]
         for name in order:
@@ -47,7 +60,7 @@ def act_on_tensor(
     parts = factors[cut].parts  # type: ignore[union-attr]
     pieces = result.split([part.size for part in parts], dim=cut)
     moved = [
-        act_on_tensor(piece, [*factors[:cut], part, *factors[cut + 1 :]], units, inverses, order)
+        _act(piece, [*factors[:cut], part, *factors[cut + 1 :]], units, inverses, order, needed)
         for piece, part in zip(pieces, parts, strict=True)
     ]
     return torch.cat(moved, dim=cut).reshape(tensor.shape)
@@ -60,8 +73,8 @@ def _factors(axis: Axis) -> list[Moving | Fixed | Segments]:
     return [axis]
 
 
-def _moves(axis: Axis, inverses: Mapping[str, torch.Tensor]) -> bool:
-    return any(moving.name in inverses for moving in movings(axis))
+def _holds(axis: Axis, names: Set[str]) -> bool:
+    return any(moving.name in names for moving in movings(axis))
 
 
 def _move(x: torch.Tensor, names: Sequence[str | None], unit: Units, inverse: torch.Tensor) -> torch.Tensor:

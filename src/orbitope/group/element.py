@@ -145,12 +145,16 @@ class Element:
         done: dict[tuple[Any, ...], torch.Tensor] = {}
         for name, tensor in params.items():
             tensor = tensor.detach()
-            key = (tensor.data_ptr(), tensor.storage_offset(), tuple(tensor.shape), tensor.stride())
+            placement = self.group.placement(name)
+            # one tensor may be given for two parameters that move differently, as two biases of zeros
+            owner = None if placement is None else placement.names[0]
+            memory = (tensor.untyped_storage()._cdata, tensor.storage_offset(), tuple(tensor.shape), tensor.stride())
+            key = (owner, memory)
             if key not in done or not tensor.numel():
-                placement = self.group.placement(name)
                 axes = placement.axes if placement is not None and placement.moved_by() & inverses.keys() else None
                 moved = tensor if axes is None else act_on_tensor(tensor, axes, self.group.by_name, inverses, order)
-                done[key] = moved.clone() if moved.data_ptr() == tensor.data_ptr() else moved
+                shared = moved.untyped_storage()._cdata == tensor.untyped_storage()._cdata
+                done[key] = moved.clone() if shared else moved
             result[name] = done[key]
         return result
 
@@ -172,7 +176,7 @@ class Element:
         Raises:
             ParametersError: names or shapes do not fit.
         """
-        state = model.state_dict(keep_vars=True)
+        state = {name: x for name, x in model.state_dict(keep_vars=True).items() if isinstance(x, torch.Tensor)}
         moved = self.act(state)
         with torch.no_grad():
             for name, tensor in state.items():

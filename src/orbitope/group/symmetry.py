@@ -213,7 +213,8 @@ class SymmetryGroup:
             "version": 1,
             "log10_order": self.log10_order,
             "units": [
-                {"name": unit.name, "size": unit.size, "over": list(unit.over), "role": unit.role} for unit in self.units
+                {"name": unit.name, "size": unit.size, "over": list(unit.over), "role": unit.role}
+                for unit in self.units
             ],
             "bases": dict(self.bases),
             "parameters": [

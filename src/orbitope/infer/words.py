@@ -436,7 +436,8 @@ class Words:
         if isinstance(x, Family) and isinstance(y, Family):
             return self._join_families(x, y)
         if isinstance(x, Family) or isinstance(y, Family):
-            return self.unify(*(self.collapse(f) if isinstance(f, Family) else (f,) for f in (x, y)))
+            left, right = (self.collapse(f) if isinstance(f, Family) else (f,) for f in (x, y))
+            return self.unify(left, right)
         x, y = self.find(x), self.find(y)
         if x is y:
             return (x,)

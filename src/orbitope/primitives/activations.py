@@ -40,7 +40,9 @@ class Trait:
 TRAITS: dict[str, Trait] = {}
 
 
-def _add(name: str, value: Value, behaviour: Behaviour | Callable[[Mapping[str, Any]], Behaviour], arity: int = 1) -> None:
+def _add(
+    name: str, value: Value, behaviour: Behaviour | Callable[[Mapping[str, Any]], Behaviour], arity: int = 1
+) -> None:
     answer = behaviour if callable(behaviour) else (lambda _settings, fixed=behaviour: fixed)
     TRAITS[name] = Trait(name, value, answer, arity)
 
@@ -137,10 +139,11 @@ def _power_behaviour(settings: Mapping[str, Any]) -> Behaviour:
     exponent = settings["exponent"]
     if exponent == 1:
         return linear()
-    whole = float(exponent).is_integer()
-    if whole and exponent > 0 and int(exponent) % 2 == 0:
-        return _unary("convex", 0, "nonnegative", degree=float(exponent))
-    return _unary("other", 1 if whole and exponent > 0 else 0, degree=float(exponent), odd=whole)
+    if exponent in (0.5, -0.5):
+        return TRAITS["sqrt" if exponent > 0 else "rsqrt"].behaviour({})
+    if exponent % 2 == 0:
+        return _unary("convex" if exponent > 0 else "other", 0, "nonnegative", degree=float(exponent))
+    return _unary("other", 1 if exponent > 0 else 0, degree=float(exponent), odd=True)
 
 
 def _sigmoid_gated(a: Arithmetic[Any], xs: Sequence[Any], _settings: Mapping[str, Any]) -> Any:

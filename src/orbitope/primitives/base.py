@@ -59,10 +59,10 @@ class Primitive(ABC):
 
 
 PRIMITIVES: dict[str, Primitive] = {}
-P = TypeVar("P", bound=type[Primitive])
+P = TypeVar("P", bound=Primitive)
 
 
-def register(cls: P) -> P:
+def register(cls: type[P]) -> type[P]:
     """Enter a primitive into the registry under its name."""
     PRIMITIVES[cls.name] = cls()
     return cls

@@ -115,9 +115,7 @@ def _stretch(arithmetic: Arithmetic[Any], x: Any, axis: int, step: int) -> Any:
     apart = arithmetic.reshape(x, (*shape[: axis + 1], 1, *shape[axis + 1 :]))
     widths = [(0, 0)] * (len(shape) + 1)
     widths[axis + 1] = (0, step - 1)
-    merged = arithmetic.reshape(
-        arithmetic.pad(apart, widths), (*shape[:axis], shape[axis] * step, *shape[axis + 1 :])
-    )
+    merged = arithmetic.reshape(arithmetic.pad(apart, widths), (*shape[:axis], shape[axis] * step, *shape[axis + 1 :]))
     return arithmetic.slice(merged, axis, 0, (shape[axis] - 1) * step + 1)
 
 

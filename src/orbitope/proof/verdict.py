@@ -31,11 +31,13 @@ def check(
     if not isinstance(path, bytes):
         try:
             with open(path, "rb") as file:
-                path = file.read(checker.MAX_BYTES + 1)
+                content = file.read(checker.MAX_BYTES + 1)
         except OSError as error:
-            raise FileError("cannot read the certificate", at=os.fspath(path), got=str(error)) from error
+            raise FileError("cannot read the certificate", at=str(path), got=str(error)) from error
+    else:
+        content = path
     try:
-        return checker.check(path, limit=limit, progress=progress)
+        return checker.check(content, limit=limit, progress=progress)
     except checker.MalformedError as error:
         raise CertificateError(
             f"not a certificate that can be read: {error}",

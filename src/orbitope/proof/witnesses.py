@@ -1,5 +1,6 @@
-"""The search for a witness: parameters between equivalent ones at which the loss is higher. A heuristic; nothing here
-is trusted by a proof.
+"""The search for a witness: parameters between equivalent ones at which the loss is higher.
+
+A heuristic; nothing here is trusted by a proof.
 """
 
 from __future__ import annotations

@@ -7,12 +7,14 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import torch
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from orbitope.alignment import align
 from orbitope.comparison import count, verify
 from orbitope.curvature import explain
 from orbitope.landscapes import barrier, directional, plane
-from orbitope.proof import Certificate, check_certificate, prove
+from orbitope.proof import Certificate, Claim, check_certificate, prove
 from orbitope.proof.moves import Step
 from orbitope.proof.witnesses import averaged
 from orbitope.reports.curves import Path, Violation, draw_barrier, draw_segment, steepest_fall
@@ -56,7 +58,8 @@ def lead(story: Story) -> list[str]:
 
 def prove_both(story: Story) -> None:
     """Both certificates, written and read back."""
-    for claim, name in (("midpoint", MIDPOINT), ("orbit-average", AVERAGE)):
+    claims: tuple[tuple[Claim, str], ...] = (("midpoint", MIDPOINT), ("orbit-average", AVERAGE))
+    for claim, name in claims:
         with story.task(f"proving: {claim}") as tick:
             result = prove(
                 story.objective, story.group, claim=claim, progress=lambda _, done, total, tick=tick: tick(done, total)
@@ -215,8 +218,8 @@ def average(story: Story) -> Section:
             f"If F were convex, averaging over **all** {power_of_ten(story.group.log10_order)} exchanges could not "
             "hurt either. But the average gives every unit of a layer the same weights, so that each layer is "
             "effectively one unit wide. Such a network cannot tell ten digits apart: its loss is "
-            f"{story.loss['O']:.4f} nats (guessing costs ln 10 = 2.3026) and it classifies {accuracy:.1%} of the images "
-            f"correctly, against {story.objective.accuracy():.1%} before.",
+            f"{story.loss['O']:.4f} nats (guessing costs ln 10 = 2.3026) and it classifies {accuracy:.1%} of the "
+            f"images correctly, against {story.objective.accuracy():.1%} before.",
             f"*Certified:* {certificate.statement}",
         ),
         (Fact("F at the orbit average", f"{story.loss['O']:.6f} nats", "exact"), *facts),
@@ -270,7 +273,7 @@ def gradient(story: Story) -> Section:
     t = torch.linspace(0, 1, 41, dtype=torch.float64)
     with story.task("walking from A to B"):
         walk = barrier(story.objective, params, twin, points=len(t))
-        slopes = directional(story.objective, params, twin, t)
+        slopes = directional(story.objective, params, twin, t.tolist())
         norms = [_norm(story.objective.gradient(_between(params, twin, s))) for s in (0.0, 0.5)]
     fall = steepest_fall(t.numpy(), slopes.numpy())
     picture = Picture(
@@ -303,8 +306,8 @@ def gradient(story: Story) -> Section:
 
 
 def _segment(
-    story: Story, t: object, losses: object, slopes: object, fall: Violation | None, narrow: bool
-) -> object:
+    story: Story, t: ArrayLike, losses: ArrayLike, slopes: ArrayLike, fall: Violation | None, narrow: bool
+) -> Figure:
     ends = (story.loss["A"], story.loss["B"])
     return draw_segment(t, losses, ends, directional=slopes, violation=fall, narrow=narrow)
 
@@ -321,10 +324,7 @@ def _norm(gradients: Parameters) -> float:
 def objection(story: Story) -> Section:
     """ReLU is convex and non-decreasing; where the composition rule breaks."""
     explanation = explain(story.objective, certificate=story.certificates["midpoint"])
-    facts = [
-        Fact(verdict.axis, verdict.verdict.lower(), verdict.guarantee)
-        for verdict in explanation.verdicts
-    ]
+    facts = [Fact(verdict.axis, verdict.verdict.lower(), verdict.guarantee) for verdict in explanation.verdicts]
     return Section(
         "objection",
         "Q6",

@@ -82,3 +82,9 @@ def bilinear(b: Builder, x: Value, y: Value, weight: Value, bias: Value | None =
     lead = _LETTERS[: x.rank - 1]
     result = b.contract(f"{lead}i,oij,{lead}j->{lead}o", x, weight, y)
     return result if bias is None else b.pointwise("add", result, bias)
+
+
+@lowers("aten.outer.default", "aten.ger.default")
+def outer(b: Builder, x: Value, y: Value) -> Value:
+    """All products of two vectors' entries."""
+    return b.contract("i,j->ij", x, y)

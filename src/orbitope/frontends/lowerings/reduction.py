@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 from orbitope.frontends.builder import Builder, Value
@@ -14,8 +15,8 @@ def _reduction(fn: str, *targets: str) -> None:
     def lowering(
         b: Builder, x: Value, dim: int | Sequence[int] | None = None, keepdim: bool = False, **_dtype: Any
     ) -> Value:
-        axes = range(x.rank) if dim is None or dim == [] else [dim] if isinstance(dim, int) else dim
-        return b.reduce(fn, x, list(axes), keepdim)
+        axes = [dim] if isinstance(dim, int) else list(dim or range(x.rank))
+        return b.reduce(fn, x, axes, keepdim)
 
 
 _reduction("sum", "aten.sum.dim_IntList", "aten.sum.default")
@@ -29,11 +30,64 @@ def max_dim(b: Builder, x: Value, dim: int, keepdim: bool = False) -> tuple[Valu
     return b.reduce("amax", x, [dim], keepdim), None
 
 
-@lowers("aten.amin.default")
+@lowers("aten.min.dim")
+def min_dim(b: Builder, x: Value, dim: int, keepdim: bool = False) -> tuple[Value | None, ...]:
+    """The smallest entry; its position is not lowered."""
+    return amin(b, x, [dim], keepdim), None
+
+
+@lowers("aten.max.default")
+def largest(b: Builder, x: Value) -> Value:
+    """The largest of all entries."""
+    return b.reduce("amax", x, range(x.rank))
+
+
+@lowers("aten.amin.default", "aten.min.default")
 def amin(b: Builder, x: Value, dim: Sequence[int] = (), keepdim: bool = False) -> Value:
     """Smallest entry."""
     axes = list(dim) or list(range(x.rank))
     return b.pointwise("neg", b.reduce("amax", b.pointwise("neg", x), axes, keepdim))
+
+
+def _variance(b: Builder, x: Value, dim: Sequence[int] | None, correction: float, keepdim: bool) -> Value:
+    """``Σ(x − mean)²/(n − correction)``."""
+    axes = sorted(x.axis(k) for k in dim) if dim else list(range(x.rank))
+    count = prod(x.shape[k] for k in axes) - correction
+    if count <= 0 or not x.dtype.is_floating_point:
+        raise Refused
+    centred = b.pointwise("sub", x, b.reduce("mean", x, axes, keep=True))
+    total = b.reduce("sum", b.pointwise("power", centred, exponent=2), axes, keepdim)
+    return b.pointwise("div", total, float(count))
+
+
+def _spread_of(fn: str, root: bool) -> None:
+    def finish(b: Builder, variance: Value) -> Value:
+        return b.pointwise("sqrt", variance) if root else variance
+
+    @lowers(f"aten.{fn}.correction")
+    def corrected(
+        b: Builder, x: Value, dim: Sequence[int] | None = None, *, correction: float | None = 1, keepdim: bool = False
+    ) -> Value:
+        return finish(b, _variance(b, x, dim, 1 if correction is None else correction, keepdim))
+
+    @lowers(f"aten.{fn}.dim")
+    def unbiased(b: Builder, x: Value, dim: Sequence[int] | None, unbiased: bool = True, keepdim: bool = False) -> Value:
+        return finish(b, _variance(b, x, dim, int(unbiased), keepdim))
+
+
+_spread_of("var", root=False)
+_spread_of("std", root=True)
+
+
+@lowers("aten.linalg_vector_norm.default")
+def vector_norm(
+    b: Builder, x: Value, ord: float = 2, dim: Sequence[int] | None = None, keepdim: bool = False, **_dtype: Any
+) -> Value:
+    """The Euclidean norm; others are refused."""
+    if ord != 2:
+        raise Refused
+    square = b.pointwise("power", x, exponent=2)
+    return b.pointwise("sqrt", b.reduce("sum", square, list(dim or range(x.rank)), keepdim))
 
 
 def _softmax(kind: str, *targets: str) -> None:

@@ -1,0 +1,489 @@
+"""Explain: the closed statements, the sentences, the certificate."""
+
+from __future__ import annotations
+
+import json
+import re
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from orbitope.curvature import Explanation, explain
+from orbitope.curvature.report import Analysis
+from orbitope.curvature.walk import Program
+from orbitope.errors import CertificateError, InputError
+from orbitope.objective import Objective
+from orbitope.primitives import TRAITS, Behaviour
+from orbitope.proof import prove
+from tests.curvature.oracle import violations
+from tests.zoo import Made, randomise
+
+CONVEX, CONCAVE, NON_CONVEX, UNKNOWN = "PROVED CONVEX", "PROVED CONCAVE", "PROVED NON-CONVEX", "UNKNOWN"
+
+
+def objective(*parts: nn.Module, loss: str = "cross_entropy", inputs: tuple[int, ...] = (4,), seed: int = 0) -> Objective:
+    model = parts[0] if len(parts) == 1 and not list(parts[0].children()) == [] else nn.Sequential(*parts)
+    randomise(model.eval(), seed)
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(30, *inputs, generator=generator)
+    outputs = model(x).shape[1:]
+    if loss == "mse":
+        return Objective(model, loss, (x, torch.randn(30, *outputs, generator=generator)))
+    return Objective(model, loss, (x, torch.randint(0, outputs[0], (30,), generator=generator)))
+
+
+def dense(*widths: int, activation: type[nn.Module] = nn.ReLU, loss: str = "cross_entropy", seed: int = 0) -> Objective:
+    parts: list[nn.Module] = []
+    for a, b in zip(widths, widths[1:], strict=False):
+        parts += [nn.Linear(a, b), activation()]
+    return objective(*parts[:-1], loss=loss, inputs=(widths[0],), seed=seed)
+
+
+def with_weights(of: Objective, **changes) -> dict[str, torch.Tensor]:
+    """The parameters after a change of every weight matrix that is named ``layer_2`` and so on."""
+    params = dict(of.parameters)
+    for name, change in changes.items():
+        key = f"{name.removeprefix('layer_')}.weight"
+        params[key] = change(params[key])
+    return params
+
+
+def verdicts(explanation: Explanation) -> dict[str, str]:
+    return {a.name: a.loss.verdict for a in explanation.blocks} | {"joint": explanation.joint.loss.verdict}
+
+
+def program(of: Objective, params=None) -> Program:
+    graph = of.graph_for(1)
+    return Program(graph, of.canonical(params), dict(zip(graph.inputs, (of.x, of.target), strict=True)))
+
+
+def check_against_chords(of: Objective, explanation: Explanation, params=None) -> list[str]:
+    """What random chords of F itself, over all samples, say against the verdicts."""
+    at = {n: p.double() for n, p in of.canonical(params).items()}
+    generator = torch.Generator().manual_seed(3)
+    found = []
+    for analysis in (*explanation.blocks, *explanation.tensors, *explanation.subsets, explanation.joint):
+        if analysis.loss.verdict != CONVEX:
+            continue
+        for k in range(6):
+            noise = [
+                {n: 3.0 ** (k % 3 - 1) * torch.randn(at[n].shape, generator=generator, dtype=torch.float64)
+                 for n in analysis.variables}
+                for _ in range(2)
+            ]
+            a, b = ({**at, **{n: at[n] + d[n] for n in d}} for d in noise)
+            m = {n: (a[n] + b[n]) / 2 for n in at}
+            fa, fb, fm = (float(of.losses(p).mean()) for p in (a, b, m))
+            if fm > (fa + fb) / 2 + 1e-9 * (1 + abs(fa) + abs(fb)):
+                found.append(f"{analysis.axis} {analysis.name}: {fm} > ({fa} + {fb})/2")
+    return found
+
+
+# closed statements ----------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("loss", ["cross_entropy", "mse"])
+@pytest.mark.parametrize("activation", [nn.ReLU, nn.Tanh, nn.GELU, nn.Softplus])
+def test_the_last_layer_is_convex_and_the_whole_is_not(loss, activation):
+    of = dense(4, 5, 6, 3, activation=activation, loss=loss)
+    explanation = explain(of)
+    assert verdicts(explanation) == {"0": UNKNOWN, "2": UNKNOWN, "4": CONVEX, "joint": UNKNOWN}
+    assert explanation.block("4").outputs.census.kind == "affine"
+    assert not check_against_chords(of, explanation)
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "mse"])
+def test_a_single_linear_layer_is_convex_jointly(loss):
+    of = dense(4, 3, loss=loss)
+    explanation = explain(of, tensors=True)
+    assert verdicts(explanation) == {"0": CONVEX, "joint": CONVEX}
+    assert [a.loss.verdict for a in explanation.tensors] == [CONVEX, CONVEX]
+    assert explanation.inputs.outputs.census.kind == "affine"
+    assert explanation.inputs.loss.verdict == CONVEX
+    assert not check_against_chords(of, explanation)
+    assert "prove F convex" in explanation.summary[-1]
+
+
+def test_a_deep_linear_network_is_a_product():
+    of = dense(4, 5, 3, activation=nn.Identity, loss="mse")
+    explanation = explain(of)
+    assert set(verdicts(explanation).values()) == {CONVEX, UNKNOWN}  # each layer alone, not jointly
+    assert explanation.joint.loss.verdict == UNKNOWN
+    broken = explanation.joint.loss.broken
+    assert broken is not None and broken.module == "2"
+    assert broken.fact == (
+        "layer 2 is a product of two varying expressions: both factors depend on the parameters "
+        "(weight of layer 2 × output of layer 0)"
+    )
+    assert not check_against_chords(of, explanation)
+    assert "nothing that bends" in explanation.summary[0]
+
+
+def test_a_symmetric_convex_model_stays_convex():
+    class Sum(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.w = nn.Parameter(torch.randn(2))
+
+        def forward(self, x):
+            return x * (self.w[0] + self.w[1])
+
+    x = torch.randn(9, 1)
+    assert explain(Objective(Sum().eval(), "mse", (x, x))).joint.loss.verdict == CONVEX
+
+
+def test_an_input_convex_network_is_convex_in_its_inputs_only():
+    of = dense(4, 5, 6, 3)
+    params = with_weights(of, layer_2=torch.abs, layer_4=torch.abs)
+    explanation = explain(of, params=params)
+    assert explanation.inputs.outputs.verdict == CONVEX
+    assert explanation.inputs.outputs.census.kind == "convex"
+    assert explanation.inputs.loss.verdict == UNKNOWN
+    assert "log-softmax" in explanation.inputs.loss.reason and "affine operand" in explanation.inputs.loss.reason
+    assert explanation.joint.loss.verdict == UNKNOWN
+    assert "On this network that holds" in explanation.summary[0]
+    leaf = frozenset({program(of).same["input"]})
+    walk = program(of, params).walk(leaf, explanation.inputs.loss.broken.node, whole=True)
+    assert not list(violations(walk, chords=12))
+
+
+def test_one_negative_weight_breaks_it():
+    of = dense(4, 5, 6, 3)
+
+    def spoil(w: torch.Tensor) -> torch.Tensor:
+        w = w.abs()
+        w[1, 2] = -0.125
+        return w
+
+    outputs = explain(of, params=with_weights(of, layer_2=spoil, layer_4=torch.abs)).inputs.outputs
+    assert outputs.verdict == UNKNOWN and outputs.broken.module == "2"
+    assert "its weights, of which 1 of 30 are negative (smallest −0.125)" in outputs.reason
+
+
+def test_concave_networks():
+    of = dense(4, 5, 3)
+    explanation = explain(of, params=with_weights(of, layer_2=lambda w: -w.abs()))
+    assert explanation.inputs.outputs.verdict == CONCAVE
+    assert explanation.block("0").outputs.verdict == CONCAVE
+    mixed = explain(of, params=with_weights(of, layer_2=lambda w: w.abs() * torch.tensor([[1.0], [-1.0], [1.0]])))
+    assert mixed.inputs.outputs.verdict == UNKNOWN and mixed.inputs.outputs.broken is None
+    assert mixed.inputs.outputs.reason == "of the 3 outputs 2 are convex and 1 concave in the inputs"
+
+
+def test_negative_weights_before_relu_break_at_the_relu():
+    of = dense(4, 5, 6, 3)
+    outputs = explain(of, params=with_weights(of, layer_2=lambda w: -w.abs())).inputs.outputs
+    assert outputs.broken.operation == "ReLU" and outputs.broken.module == "3"
+    assert "6 of 6 entries are concave" in outputs.reason and "needs a convex operand" in outputs.reason
+
+
+@pytest.mark.parametrize(
+    ("slope", "positive", "negative"), [(0.1, CONVEX, CONCAVE), (3.0, CONCAVE, CONVEX), (-0.5, CONVEX, CONCAVE)]
+)
+def test_leaky_relu(slope, positive, negative):
+    of = dense(4, 5, 3, activation=lambda: nn.LeakyReLU(slope))
+    up = explain(of, params=with_weights(of, layer_2=torch.abs))
+    down = explain(of, params=with_weights(of, layer_2=lambda w: -w.abs()))
+    assert (up.inputs.outputs.verdict, down.inputs.outputs.verdict) == (positive, negative)
+
+
+def test_mse_of_one_sided_networks_is_convex_in_the_first_layer():
+    """relu(w·x)·1 − t with t ≤ 0 is convex and nonnegative, so its square is convex: the rule of the sign, not of MSE."""
+    of = dense(4, 5, 1, loss="mse")
+    of.target = -of.target.abs()
+    params = with_weights(of, layer_2=torch.abs)
+    params["2.bias"] = params["2.bias"].abs()
+    explanation = explain(of, params=params)
+    assert verdicts(explanation) == {"0": CONVEX, "2": CONVEX, "joint": UNKNOWN}
+    assert not check_against_chords(of, explanation, params)
+
+
+# architectures --------------------------------------------------------------------------------------------------------
+def test_convolutions_batch_norm_and_pooling():
+    of = objective(
+        nn.Conv2d(2, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 3, 3), nn.ReLU(),
+        nn.AvgPool2d(2), nn.Flatten(), nn.Linear(3, 3), inputs=(2, 8, 8),
+    )
+    explanation = explain(of)
+    assert verdicts(explanation) == {"0": UNKNOWN, "1": UNKNOWN, "4": UNKNOWN, "8": CONVEX, "joint": UNKNOWN}
+    assert explanation.block("0").loss.broken.module == "4"
+    assert explanation.block("0").outputs.census.total == 3
+    assert explanation.joint.loss.broken.module == "1"  # gain × output of the convolution
+    positive = with_weights(of, layer_4=torch.abs, layer_8=torch.abs)
+    again = explain(of, params=positive)
+    assert again.inputs.outputs.verdict == CONVEX  # gains are positive
+    assert again.block("0").outputs.verdict == again.block("1").outputs.verdict == CONVEX
+    positive["1.weight"] = -positive["1.weight"]
+    assert explain(of, params=positive).inputs.outputs.verdict == CONVEX  # an affine operand may be turned over
+    walk = program(of, positive).walk(frozenset({"input"}), explanation.inputs.loss.broken.node, whole=True)
+    assert not list(violations(walk))
+
+
+def test_residual_sums():
+    def forward(m, x):
+        return m.out(x + torch.relu(m.inner(x)))
+
+    of = objective(Made(forward, {"inner": nn.Linear(4, 4), "out": nn.Linear(4, 3)}))
+    explanation = explain(of)
+    assert explanation.inputs.outputs.broken.module == "out"
+    assert verdicts(explanation) == {"inner": UNKNOWN, "out": CONVEX, "joint": UNKNOWN}
+    assert explain(of, params={**of.parameters, "out.weight": of.parameters["out.weight"].abs()}).inputs.outputs.proved
+
+
+def test_a_difference_of_convex_functions():
+    def forward(m, x):
+        return torch.relu(m.a(x)) - torch.relu(m.b(x))
+
+    of = objective(Made(forward, {"a": nn.Linear(4, 3), "b": nn.Linear(4, 3)}))
+    explanation = explain(of)
+    assert explanation.inputs.outputs.broken.operation == "difference"
+    assert explanation.block("a").outputs.verdict == CONVEX and explanation.block("b").outputs.verdict == CONCAVE
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "sentence"),
+    [
+        (nn.Tanh(), "tanh", "layer 1 applies tanh, neither convex nor concave by the trait table"),
+        (nn.Softmax(dim=1), "softmax", "layer 1 applies softmax"),
+        (nn.LayerNorm(5), "normalisation", "layer 1 applies normalisation"),
+    ],
+)
+def test_bends_are_named(part, name, sentence):
+    outputs = explain(objective(nn.Linear(4, 5), part, nn.Linear(5, 3))).inputs.outputs
+    assert outputs.verdict == UNKNOWN and outputs.broken.operation == name and sentence in outputs.reason
+    assert re.fullmatch(r"1 \(\w+\.py:\d+\)", outputs.broken.place)
+
+
+def test_unknown_operations_are_named():
+    def forward(m, x):
+        return m.out(torch.special.i0(m.inner(x)))
+
+    of = objective(Made(forward, {"inner": nn.Linear(4, 5), "out": nn.Linear(5, 3)}))
+    explanation = explain(of)
+    assert "i0" in explanation.inputs.outputs.reason
+    assert "of which nothing is known" in explanation.block("inner").loss.reason
+    assert explanation.block("out").loss.verdict == CONVEX  # there it is a constant
+    assert not check_against_chords(of, explanation)
+
+
+def test_integer_inputs_have_no_curvature():
+    model = nn.Sequential(nn.Embedding(7, 4), nn.Flatten(), nn.Linear(12, 3))
+    of = Objective(model.eval(), "cross_entropy", (torch.randint(0, 7, (20, 3)), torch.randint(0, 3, (20,))))
+    explanation = explain(of)
+    assert explanation.inputs.loss.verdict == UNKNOWN and "integers" in explanation.inputs.loss.reason
+    assert verdicts(explanation) == {"0": CONVEX, "2": CONVEX, "joint": UNKNOWN}
+    assert not check_against_chords(of, explanation)
+
+
+def test_tied_parameters_are_one_variable():
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = nn.Linear(4, 4)
+
+        def forward(self, x):
+            return self.a(self.a(x))
+
+    explanation = explain(objective(Made(lambda m, x: m.inner(x), {"inner": Twice()})))
+    assert explanation.block("inner.a").loss.verdict == UNKNOWN
+    assert "product of two varying expressions" in explanation.block("inner.a").loss.reason
+
+
+# soundness ------------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("seed", range(6))
+def test_proved_verdicts_hold_on_random_chords(seed):
+    generator = torch.Generator().manual_seed(seed)
+    activation = (nn.ReLU, nn.Softplus, lambda: nn.LeakyReLU(0.2), nn.ELU)[seed % 4]
+    of = dense(3, 4, 4, 2, activation=activation, loss=("mse", "cross_entropy")[seed % 2], seed=seed)
+    params = {
+        n: p.abs() if p.dim() == 2 and float(torch.rand((), generator=generator)) < 0.6 else p
+        for n, p in of.parameters.items()
+    }
+    explanation = explain(of, params=params, tensors=True, blocks=[["0.*", "4.bias"], "*.bias"])
+    assert not check_against_chords(of, explanation, params)
+
+
+def test_the_chords_catch_a_wrong_trait(monkeypatch):
+    of = dense(4, 5, 1, activation=nn.Tanh, loss="mse")
+    of.target = -10 - of.target.abs()
+    params = with_weights(of, layer_2=torch.abs)
+    params["2.bias"] = params["2.bias"].abs()
+    assert explain(of, params=params).block("0").loss.verdict == UNKNOWN
+    wrong = TRAITS["tanh"].__class__("tanh", TRAITS["tanh"].value, lambda _: Behaviour("convex", (1,), "nonnegative"))
+    monkeypatch.setitem(TRAITS, "tanh", wrong)
+    explanation = explain(of, params=params)
+    assert explanation.block("0").loss.verdict == CONVEX
+    assert check_against_chords(of, explanation, params)
+
+
+def test_signs_of_data_count_only_if_all_samples_have_them():
+    class Gate(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.w = nn.Parameter(torch.randn(4))
+
+        def forward(self, x):
+            return (torch.relu(self.w) * x).sum(dim=1, keepdim=True)
+
+    x = torch.rand(20, 4)
+    for data, kind in ((x, "convex"), (-x, "concave"), (torch.cat([x, -x[:1]]), "unknown")):
+        of = Objective(Gate().eval(), "mse", (data, torch.zeros(len(data), 1)))
+        assert explain(of).joint.outputs.census.kind == kind
+
+
+# the user's own blocks ------------------------------------------------------------------------------------------------
+def test_named_blocks():
+    of = dense(4, 5, 6, 3)
+    explanation = explain(of, blocks={"ends": ["0.*", "4.*"], "biases": "*.bias"})
+    ends, biases = explanation.subsets
+    assert ends.variables == ("0.weight", "0.bias", "4.weight", "4.bias")
+    assert ends.loss.verdict == UNKNOWN and biases.name == "biases" and len(biases.variables) == 3
+    assert explain(of, blocks=["4.weight"]).block("4.weight").loss.verdict == CONVEX
+    with pytest.raises(InputError, match="names no trainable parameter") as error:
+        explain(of, blocks=["0.*", "5.*", "nothing"])
+    assert "5.*, nothing" in str(error.value)
+    with pytest.raises(InputError):
+        explain(of, blocks=[[]])
+
+
+def test_buffers_cannot_be_blocks():
+    of = objective(nn.Linear(4, 5), nn.BatchNorm1d(5), nn.Linear(5, 3))
+    with pytest.raises(InputError):
+        explain(of, blocks=["1.running_mean"])
+
+
+# certificates ---------------------------------------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def proved():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 3))
+    x = torch.randn(40, 4)
+    y = (x[:, :3] * x[:, 1:]).argmax(dim=1)
+    optimizer = torch.optim.Adam(model.parameters(), 0.05)
+    for _ in range(60):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(x), y).backward()
+        optimizer.step()
+    of = Objective(model.eval(), "cross_entropy", (x, y))
+    certificate = prove(of)
+    assert certificate
+    return of, certificate
+
+
+def test_a_certificate_settles_what_its_points_lie_in(proved):
+    of, certificate = proved
+    explanation = explain(of, certificate, blocks={"first and last": ["0.*", "2.weight"], "biases": "*.bias"})
+    assert explanation.joint.loss.verdict == NON_CONVEX and explanation.joint.loss.proved
+    assert certificate.statement in explanation.joint.loss.reason
+    assert explanation.joint.loss.broken is not None
+    assert explanation.block("first and last").loss.verdict == NON_CONVEX  # all that a swap moves
+    assert explanation.block("biases").loss.verdict == UNKNOWN
+    assert verdicts(explanation) == {"0": UNKNOWN, "2": CONVEX, "joint": NON_CONVEX}
+    assert "certificate" in explanation.summary[-1] and not explanation.notes
+
+
+def test_nothing_proved_is_nothing_cited(proved):
+    of, _ = proved
+    narrow = dense(4, 1, 3)
+    nothing = prove(narrow)
+    assert not nothing
+    assert explain(narrow, nothing).joint.loss.verdict == UNKNOWN
+    assert "`prove` looks for" in explain(of).summary[-1]
+
+
+def test_a_certificate_about_something_else_is_not_used(proved):
+    of, certificate = proved
+    moved = {n: p + 0.5 for n, p in of.parameters.items()}
+    assert explain(of, certificate, params=moved).joint.loss.verdict == NON_CONVEX  # other values of variables
+    held = explain(of, certificate, params={**of.parameters, "2.bias": of.parameters["2.bias"] + 1}, blocks=["?.weight", "0.*"])
+    assert held.joint.loss.verdict == NON_CONVEX and [a.loss.verdict for a in held.subsets] == [UNKNOWN, UNKNOWN]
+
+    other = Objective(of.model, "cross_entropy", (of.x + 1, of.y))
+    explanation = explain(other, certificate)
+    assert explanation.joint.loss.verdict == UNKNOWN and "other data: the inputs differ" in explanation.notes[0]
+
+    tanh = nn.Sequential(of.model[0], nn.Tanh(), of.model[2]).eval()
+    explanation = explain(Objective(tanh, "cross_entropy", (of.x, of.y)), certificate)
+    assert explanation.joint.loss.verdict == UNKNOWN and "another function" in explanation.notes[0]
+    assert "another function" in str(explanation)
+
+    explanation = explain(dense(4, 5, 6, 3), certificate)
+    assert explanation.joint.loss.verdict == UNKNOWN and "other parameters" in explanation.notes[0]
+
+
+def test_a_certificate_against_the_rules_is_refused(proved):
+    of, certificate = proved
+    document = json.loads(certificate.to_bytes())
+    step = document["steps"][document["violated"]]
+    step["moves"] = {"2.weight": step["moves"]["2.weight"]}
+    forged = SimpleNamespace(document=document, statement="F is not convex", parameters=certificate.parameters)
+    with pytest.raises(CertificateError, match="contradicts the rules"):
+        explain(of, forged)
+
+
+def test_absorbed_statistics_are_a_linear_change():
+    of = objective(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.ReLU(), nn.Linear(6, 3), seed=3)
+    certificate = prove(of)
+    assert certificate and "absorbed" in certificate.document["agreement"]
+    assert explain(of, certificate).joint.loss.verdict == NON_CONVEX
+
+
+# text and JSON --------------------------------------------------------------------------------------------------------
+def test_json_is_plain_and_complete(proved):
+    of, certificate = proved
+    document = json.loads(json.dumps(explain(of, certificate, tensors=True, blocks=["*.bias"]).to_json()))
+    assert document["format"] == "orbitope explanation" and document["version"] == 1
+    assert [b["name"] for b in document["blocks"]] == ["0", "2"]
+    last = document["blocks"][1]["loss"]
+    assert last["verdict"] == CONVEX and last["guarantee"] == "exact" and last["broken"] is None
+    names = [step["node"] for step in last["steps"]]
+    assert all(x in names[:k] for k, step in enumerate(last["steps"]) for x in step["operands"])
+    assert last["steps"][-1]["curvature"]["kind"] == "convex"
+    broken = document["blocks"][0]["loss"]["broken"]
+    assert broken["module"] == "2" and broken["source"].startswith("linear.py:") and "negative" in broken["reason"]
+    assert len(document["tensors"]) == 4 and len(document["subsets"]) == 1
+
+
+def test_text(proved):
+    of, certificate = proved
+    explanation = explain(of, certificate)
+    text = str(explanation)
+    assert max(map(len, text.splitlines())) <= 100
+    for heading in ("In the inputs", "In the parameters of one module alone", "In all parameters jointly", "Guarantee: exact"):
+        assert heading in text
+    tree = explanation.block("2").loss.tree().splitlines()
+    assert tree[0] == "convex — loss: change of sign, non-increasing and affine"
+    assert tree[-1].strip().startswith("affine — layer 2 (linear.py:") and tree[-1].endswith("in 2.weight, 2.bias")
+    assert [len(line) - len(line.lstrip()) for line in tree] == [0, 2, 4, 6, 8]
+    assert "layer 1 ReLU: convex → layer 2 matrix product" in explanation.block("0").loss.chain()
+    assert "breaks here" in text
+
+
+def test_long_derivations_are_cut_and_shared_parts_named_once():
+    class Deep(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = nn.Linear(4, 4)
+
+        def forward(self, x):
+            h = self.first(x)
+            for _ in range(12):
+                h = h + torch.relu(h)
+            return h
+
+    explanation = explain(objective(Made(lambda m, x: m.inner(x), {"inner": Deep()})))
+    outputs = explanation.joint.outputs
+    assert outputs.verdict == CONVEX
+    lines = outputs.tree().splitlines()
+    assert len(lines) < 60 and any("further lines" in line for line in lines)
+    assert any("as above" in line for line in lines)
+
+
+def test_the_summary_answers_the_objection():
+    relu, tanh = explain(dense(4, 5, 6, 3)), explain(dense(4, 5, 6, 3, activation=nn.Tanh))
+    assert relu.summary[0].startswith("ReLU is convex and non-decreasing")
+    assert "weights, of which" in relu.summary[0] and "proved convex in the parameters of layer 4" in relu.summary[1]
+    assert "(1, −1)" in relu.summary[2]
+    assert tanh.summary[0].startswith("tanh is not both convex and non-decreasing")
+    assert isinstance(relu.inputs, Analysis) and len(relu.verdicts) == 6
+    assert {v.axis for v in relu.verdicts} >= {"outputs, in the inputs", "loss F, in all parameters jointly"}
