@@ -2,16 +2,18 @@
 
 Run: python benchmarks/alignment.py [--widths 32 128] [--pairs 3]
 
-scikit-learn's 1797 handwritten digits, pixels divided by 16, 1347 for training and 450 for testing; ReLU networks with one
-or three hidden layers of equal width, Adam with learning rate 1e-3, 60 epochs, batches of 128. Test-loss barrier over 11
-points, mean over pairs of seeds. The figures beside ours are those of other projects' weight matching on the same task,
-measured on other seeds and another split, so that a difference of the size of the spread between pairs means nothing.
+scikit-learn's 1797 handwritten digits, pixels divided by 16, 1347 for training and 450 for testing; ReLU networks
+with one or three hidden layers of equal width, Adam with learning rate 1e-3, 60 epochs, batches of 128. Test-loss
+barrier over 11 points, mean over pairs of seeds. The figures beside ours are those of other projects' weight matching
+on the same task, measured on other seeds and another split, so that a difference of the size of the spread between
+pairs means nothing.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from itertools import pairwise
 from statistics import mean, stdev
 
 import torch
@@ -31,7 +33,7 @@ PEERS = {(1, 32): (0.56, 0.067), (1, 128): (0.24, 0.025), (3, 32): (2.04, 0.30),
 def network(depth: int, width: int) -> nn.Sequential:
     """A ReLU network 64 – width – … – 10."""
     widths = [64, *[width] * depth, 10]
-    layers = [layer for n, m in zip(widths, widths[1:], strict=False) for layer in (nn.Linear(n, m), nn.ReLU())]
+    layers = [layer for n, m in pairwise(widths) for layer in (nn.Linear(n, m), nn.ReLU())]
     return nn.Sequential(*layers[:-1])
 
 
@@ -76,11 +78,15 @@ def main() -> None:
                 twin = alignment.element.act(b.state_dict())
                 after.append(barrier(objective, a.state_dict(), twin, points=11))
             print(f"\n{depth} hidden of {width}")
-            for label, found, peer in zip(("as trained", options.method), (naive, after), _peers(depth, width), strict=True):
+            for label, found, peer in zip(
+                ("as trained", options.method), (naive, after), _peers(depth, width), strict=True
+            ):
                 heights = [each.height for each in found]
                 spread = f" ({stdev(heights):.3f})" if len(heights) > 1 else ""
                 accuracy = mean(each.midpoint_accuracy or 0.0 for each in found)
-                print(f"  {label:12} barrier {mean(heights):.3f}{spread}, peers {peer}; midpoint accuracy {accuracy:.1%}")
+                print(
+                    f"  {label:12} barrier {mean(heights):.3f}{spread}, peers {peer}; midpoint accuracy {accuracy:.1%}"
+                )
             print(f"  alignment    {mean(seconds):.3f} s")
 
 

@@ -5,7 +5,18 @@ from itertools import permutations, product
 
 import torch
 
-from orbitope.group import Axis, Element, Fixed, Merged, Moving, Placement, Segments, SymmetryGroup, Units, places
+from orbitope.group import (
+    Axis,
+    Element,
+    Fixed,
+    Merged,
+    Moving,
+    Placement,
+    Segments,
+    SymmetryGroup,
+    Units,
+    places,
+)
 
 
 def handmade(
@@ -61,9 +72,7 @@ SMALL = {
         [("h", 2, ()), ("d", 2, ("h",)), ("e", 3, ("h",))],
         {"w": (Merged((M("h", 2), M("d", 2))), Fixed(1)), "v": (M("h", 2), M("d", 2), M("e", 3))},
     ),
-    "over a fixed base": handmade(
-        [("d", 3, ("h",))], {"w": (Merged((M("h", 2), M("d", 3))), Fixed(2))}, {"h": 2}
-    ),
+    "over a fixed base": handmade([("d", 3, ("h",))], {"w": (Merged((M("h", 2), M("d", 3))), Fixed(2))}, {"h": 2}),
     "segments": handmade(
         [("a", 3, ()), ("b", 2, ())],
         {"w": (Segments((M("a", 3), Fixed(2), M("b", 2))), Segments((M("b", 2), M("a", 3))))},
@@ -76,7 +85,5 @@ SMALL = {
         [("h", 2, ()), ("g", 2, ()), ("d", 2, ("g", "h"))],
         {"w": (Merged((M("h", 2), M("d", 2), M("g", 2))),), "x": (M("h", 2), M("g", 2))},
     ),
-    "fibre before its base": handmade(
-        [("h", 3, ()), ("d", 2, ("h",))], {"w": (M("d", 2), Fixed(2), M("h", 3))}
-    ),
+    "fibre before its base": handmade([("h", 3, ()), ("d", 2, ("h",))], {"w": (M("d", 2), Fixed(2), M("h", 3))}),
 }

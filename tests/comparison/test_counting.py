@@ -8,17 +8,17 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.comparison.structures import SMALL, handmade, orbit
+from tests.zoo import ZOO, randomise
 
 from orbitope.comparison import blocks as blocks_module
 from orbitope.comparison import colours, count
 from orbitope.errors import ParametersError
 from orbitope.group import Fixed, Merged, Moving
-from tests.comparison.structures import SMALL, handmade, orbit
-from tests.zoo import ZOO, randomise
 
 
 @pytest.mark.parametrize("name", SMALL)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 2**31), values=st.integers(1, 3), symmetrised=st.booleans())
 def test_the_count_is_the_size_of_the_orbit(name, seed, values, symmetrised):
     group, generator = SMALL[name], torch.Generator().manual_seed(seed)
@@ -36,7 +36,7 @@ def test_the_count_is_the_size_of_the_orbit(name, seed, values, symmetrised):
     assert found.log10 == pytest.approx(math.log10(found.copies))
 
 
-@pytest.mark.parametrize("name", [name for name, case in ZOO.items() if not case.dead][::3])
+@pytest.mark.parametrize("name", [name for name, case in ZOO.items() if not case.dead][2::5])
 def test_random_networks_have_no_duplicates(name):
     from orbitope import symmetries
 
@@ -95,7 +95,11 @@ def test_layers_linked_by_an_identity_matrix_move_in_step():
     n = 20
     group = handmade(
         [("a", n, ()), ("b", n, ())],
-        {"in": (Moving("a", n), Fixed(3)), "mid": (Moving("b", n), Moving("a", n)), "out": (Fixed(2), Moving("b", n))},
+        {
+            "in": (Moving("a", n), Fixed(3)),
+            "mid": (Moving("b", n), Moving("a", n)),
+            "out": (Fixed(2), Moving("b", n)),
+        },
     )
     found = count(group, {"in": torch.ones(n, 3), "mid": torch.eye(n), "out": torch.ones(2, n)})
     assert found.stabiliser == math.factorial(n)
@@ -105,7 +109,8 @@ def test_layers_linked_by_an_identity_matrix_move_in_step():
 def test_heads_that_are_equal_up_to_the_order_inside():
     heads, size = 6, 5
     group = handmade(
-        [("h", heads, ()), ("d", size, ("h",))], {"w": (Merged((Moving("h", heads), Moving("d", size))), Fixed(7))}
+        [("h", heads, ()), ("d", size, ("h",))],
+        {"w": (Merged((Moving("h", heads), Moving("d", size))), Fixed(7))},
     )
     torch.manual_seed(0)
     head = torch.randn(size, 7)
@@ -154,7 +159,10 @@ def test_equal_hashes_of_unequal_positions_do_no_harm(monkeypatch):
     """Every hash the same: refinement says nothing, and the exact comparisons still give the exact count."""
     monkeypatch.setattr(colours.Structure, "step", lambda self, colours, only=None: dict(colours))
     group = SMALL["one layer of five"]
-    params = {"w": torch.tensor([[1.0], [2.0], [2.0], [4.0], [1.0]]), "v": torch.tensor([[0.0, 1.0, 1.0, 0.0, 0.0]])}
+    params = {
+        "w": torch.tensor([[1.0], [2.0], [2.0], [4.0], [1.0]]),
+        "v": torch.tensor([[0.0, 1.0, 1.0, 0.0, 0.0]]),
+    }
     assert count(group, params).copies == orbit(group, params) == 30
 
 
@@ -164,7 +172,10 @@ def test_nan_is_refused_and_named_with_all_other_problems():
     params["w1"][0, 0] = params["w3"][0, 1] = math.nan
     with pytest.raises(ParametersError) as caught:
         count(group, params)
-    assert [detail.split(" has ")[0] for detail in caught.value.details] == ["not a number: w1", "not a number: w3"]
+    assert [detail.split(" has ")[0] for detail in caught.value.details] == [
+        "not a number: w1",
+        "not a number: w3",
+    ]
     with pytest.raises(ParametersError, match="do not fit"):
         count(group, {"w1": torch.ones(4, 2)})
     params["w1"][0, 0] = params["w3"][0, 1] = math.inf  # as in a mask: equal to itself

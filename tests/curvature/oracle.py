@@ -23,9 +23,7 @@ def all_values(program: Program, point: Mapping[str, torch.Tensor], sample: int)
     """Every value of the program; ``point`` replaces leaves by node name."""
     parameters = {n: wide(p) for n, p in program.parameters.items()}
     shapes = {node.attributes["input"]: node.shape for node in program.graph if node.op == "input"}
-    inputs = {
-        n: wide(x if tuple(x.shape) == shapes[n] else x[sample : sample + 1]) for n, x in program.data.items()
-    }
+    inputs = {n: wide(x if tuple(x.shape) == shapes[n] else x[sample : sample + 1]) for n, x in program.data.items()}
     for name, value in point.items():
         node = program.nodes[name]
         table, key = (parameters, "parameter") if node.op == "parameter" else (inputs, "input")
@@ -47,13 +45,11 @@ def violations(walk: Walk, *, chords: int = 4, seed: int = 0, scale: float = 1.5
         sample = int(torch.randint(samples, (), generator=generator))
         spread = scale * 4.0 ** (k % 3 - 1)
 
-        def point() -> dict[str, torch.Tensor]:
-            return {
-                n: spread * torch.randn(program.nodes[n].shape, generator=generator, dtype=torch.float64)
-                for n in sorted(walk.variables)
-            }
-
-        a, b = point(), point()
+        leaves = [(n, program.nodes[n].shape) for n in sorted(walk.variables)]
+        a, b = (
+            {n: spread * torch.randn(shape, generator=generator, dtype=torch.float64) for n, shape in leaves}
+            for _ in range(2)
+        )
         t = (0.5, 0.25, 0.9)[k % 3]
         middle = {n: (1 - t) * a[n] + t * b[n] for n in a}
         at = [all_values(program, p, sample) for p in (a, b, middle)]

@@ -56,9 +56,7 @@ class Problem:
     b: Mapping[str, torch.Tensor]
 
     @staticmethod
-    def of(
-        a: Mapping[str, torch.Tensor], b: Mapping[str, torch.Tensor], group: SymmetryGroup
-    ) -> Problem:
+    def of(a: Mapping[str, torch.Tensor], b: Mapping[str, torch.Tensor], group: SymmetryGroup) -> Problem:
         """The problem for two parameter dictionaries.
 
         Raises:
@@ -107,7 +105,7 @@ class Problem:
         return step.act({n: b[n] for n in b if n in names}, partial=True)
 
     def similarity(self, b: Mapping[str, torch.Tensor]) -> float:
-        """⟨a, b⟩ over the parameters in ``b``, summed in float64: all of the squared distance that an element changes."""
+        """⟨a, b⟩ over the parameters in ``b``, summed in float64: what an element changes of the distance."""
         return sum(_dot(self.a[name], tensor) for name, tensor in b.items())
 
     def distance(self, b: Mapping[str, torch.Tensor]) -> float:

@@ -1,13 +1,13 @@
 """Weight matching: coordinate descent over units, each step an assignment problem, boundary first.
 
-What it does. The squared distance |a − g·b|² depends on g only through ⟨a, g·b⟩. With all units but one held, that is
-linear in the permutation of this one, so the best is the solution of an assignment problem whose cost matrix holds the
-inner products of every position of ``a`` with every position of ``b``, over all parameters that the units index: weights,
-biases and norm vectors alike.
+What it does. The squared distance |a − g·b|² depends on g only through ⟨a, g·b⟩. With all units but one held, that
+is linear in the permutation of this one, so the best is the solution of an assignment problem whose matrix holds the
+inner products of every position of ``a`` with every position of ``b``, over all parameters that the units index:
+weights, biases and norm vectors alike.
 
-Boundary first. The first sweep solves the units about which most is known, using only those parameters whose other axes
-are fixed or solved already; started from the identity, a sweep over all parameters compares positions by entries that do not
-belong together yet.
+Boundary first. The first sweep solves the units about which most is known, using only those parameters whose other
+axes are fixed or solved already; started from the identity, a sweep over all parameters compares positions by entries
+that do not belong together yet.
 
 Fibred units. Positions of a base are compared by the best assignment of what lies over them, then both move together.
 
@@ -103,7 +103,8 @@ class _Descent:
         for _ in range(sweeps):
             self.sweeps += 1
             order = torch.randperm(len(self.group.units), generator=generator).tolist()
-            if not any([self._improve(self.group.units[k]) for k in order]):
+            improved = [self._improve(self.group.units[k]) for k in order]
+            if not any(improved):
                 return
 
     def _improve(self, unit: Units) -> bool:
@@ -138,7 +139,9 @@ class _Descent:
 
     def _inner(self, unit: Units, block: Block) -> str | None:
         """The units over these ones and nothing else that can be assigned anew for each pair of positions."""
-        found = [name for name in block.names if name in self.group.by_name and unit.name in self.group.by_name[name].over]
+        found = [
+            name for name in block.names if name in self.group.by_name and unit.name in self.group.by_name[name].over
+        ]
         if len(found) != 1:
             return None
         fibre = self.group.by_name[found[0]]
@@ -194,8 +197,12 @@ def _norm(problem: Problem) -> float:
 
 
 def _products(pair: Pair, axes: list[int], kept: int = 1) -> torch.Tensor:
-    """Inner products of the positions of both networks along the last ``kept`` of some axes, one matrix for each
-    position along the ones before.
+    """Inner products of the positions of both networks along some axes.
+
+    Args:
+        pair: a block of both.
+        axes: the last ``kept`` of them are compared, the ones before are common to both.
+        kept: how many.
 
     Returns:
         Float[Tensor, "batch n n"], float64 on the CPU.
@@ -218,7 +225,7 @@ def _best_inner(products: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDA
     size = products.shape[-1]
     if size <= _ENUMERATED:
         tables = np.array(list(permutations(range(size))), dtype=np.int64)
-        values = sum(products[..., i, tables[:, i]] for i in range(size))
+        values = np.stack([products[..., i, tables[:, i]] for i in range(size)]).sum(axis=0)
         best = np.argmax(values, axis=-1)
         return np.take_along_axis(values, best[..., None], -1)[..., 0], tables[best]
     flat = products.reshape(-1, size, size)

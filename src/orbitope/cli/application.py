@@ -19,7 +19,7 @@ from typing import Any
 
 import click
 
-from orbitope.cli.output import DEBUG_KEY, FORMAT_KEY, FORMATS, STDOUT_KEY, Format, Result, emit, emit_error, silence
+from orbitope.cli.output import DEBUG_KEY, FORMAT_KEY, FORMATS, STDOUT_KEY, Format, Result, emit, emit_error, silence, writing
 from orbitope.errors import InputError, OrbitopeError
 
 CHAPTERS: dict[str, dict[str, str]] = {
@@ -102,11 +102,13 @@ class Application(click.Group):
 
     def _run(self, args: list[str], form: Format, stream: Any, extra: dict[str, Any]) -> int:
         extra.pop("standalone_mode", None)
-        result = super().main(args, "orbitope", standalone_mode=False, **extra)
+        prints_itself = not args or {"-h", "--help", "--version"} & {*args}
+        with writing(stream) if prints_itself else contextlib.nullcontext():
+            result = super().main(args, "orbitope", standalone_mode=False, **extra)
+            stream.flush()
         if isinstance(result, Result):
             emit(result, form, stream)
             return result.exit_code
-        stream.flush()
         return result if isinstance(result, int) else 0
 
 

@@ -60,7 +60,7 @@ def _read_npz(path: str) -> dict[str, torch.Tensor]:
     if os.path.isdir(path):
         raise FileError(f"cannot read {path}", at=path, got="a folder")
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
             return {name: torch.from_numpy(np.ascontiguousarray(file[name])) for name in file.files}
     except FileNotFoundError as error:
         raise FileError(f"cannot read {path}", at=path, got="No such file or directory") from error

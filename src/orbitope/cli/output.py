@@ -134,7 +134,7 @@ def emit(result: Result, form: Format, stream: TextIO) -> None:
     Raises:
         FileError: standard output takes no more, for instance because the disk is full.
     """
-    with _writing(stream):
+    with writing(stream):
         if form == "json":
             stream.write(as_json(result.command, result.body))
         elif form == "human":
@@ -205,8 +205,12 @@ def error_text(error: OrbitopeError) -> RenderableType:
 
 
 @contextmanager
-def _writing(stream: TextIO) -> Iterator[None]:
-    """A reader that has gone away is no error; a full disk is one."""
+def writing(stream: TextIO) -> Iterator[None]:
+    """A reader that has gone away is no error; a full disk is one.
+
+    Raises:
+        FileError: the stream takes no more.
+    """
     try:
         yield
     except BrokenPipeError:

@@ -126,7 +126,7 @@ class Structure:
         tables += self._equalities(piece)
         kept: list[tuple[str, list[int], list[int], Hashes, int]] = []
         for axis, name in enumerate(piece.names):
-            if name in sums:
+            if name is not None and name in sums:
                 order, places = alignment_of(axis, self.units[name].over, piece.names)
                 shape = [piece.words.shape[place] for place in places]
                 kept.append((name, order, places, np.zeros(shape, np.uint64), axis))
@@ -152,7 +152,7 @@ class Structure:
     def _table(self, piece: _Piece, axis: int, lane: int, colours: Colours) -> Hashes:
         """What the colour along one axis adds to each entry, in a shape that broadcasts."""
         name, shape = piece.names[axis], [1] * piece.words.ndim
-        if name in colours:
+        if name is not None and name in colours:
             order, places = alignment_of(axis, self.units[name].over, piece.names)
             table = colours[name][lane].transpose(order) + _salt(piece.number, axis)
             for place in places:

@@ -25,6 +25,9 @@ _WIDE = {
 }
 
 
+_NARROWING = {torch.Tensor.float, torch.Tensor.half, torch.Tensor.bfloat16}
+
+
 class Execution:
     """A model in evaluation mode on fixed inputs, as a function of its parameters.
 
@@ -106,7 +109,8 @@ class Execution:
             InputError: the model does not run on these inputs.
         """
         tensors = self._bound(params, group, wide)
-        args, kwargs = (_mapped(_widened, x) if wide else x for x in (self.args, self.kwargs))
+        args = _mapped(_widened, self.args) if wide else self.args
+        kwargs = _mapped(_widened, self.kwargs) if wide else self.kwargs
         try:
             with torch.no_grad(), _wide_arithmetic() if wide else _as_is():
                 result = functional_call(self.model, tensors, args, kwargs, tie_weights=False, strict=True)
@@ -119,9 +123,7 @@ class Execution:
             ) from error
         return dict(_named("output", result))
 
-    def _bound(
-        self, params: Mapping[str, torch.Tensor], group: SymmetryGroup, wide: bool
-    ) -> dict[str, torch.Tensor]:
+    def _bound(self, params: Mapping[str, torch.Tensor], group: SymmetryGroup, wide: bool) -> dict[str, torch.Tensor]:
         """A tensor for every parameter and buffer of the model; tied ones are cast once."""
         cast: dict[tuple[Any, ...], torch.Tensor] = {}
         bound = {}
@@ -141,13 +143,11 @@ class Execution:
 class _Lifted(TorchFunctionMode):
     """Casts to narrower floats become casts to float64, so that the model's own casts do not round."""
 
-    _methods = {torch.Tensor.float, torch.Tensor.half, torch.Tensor.bfloat16}
-
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         """The same call with wide dtypes."""
-        if func in self._methods:
+        if func in _NARROWING:
             func = torch.Tensor.double
         wide = {key: _WIDE.get(v, v) if isinstance(v, torch.dtype) else v for key, v in (kwargs or {}).items()}
         return func(*(_WIDE.get(v, v) if isinstance(v, torch.dtype) else v for v in args), **wide)
@@ -179,7 +179,8 @@ def _mapped(function: Callable[[torch.Tensor], torch.Tensor], value: Any) -> Any
         case torch.Tensor():
             return function(value)
         case Mapping():
-            return type(value)({key: _mapped(function, item) for key, item in value.items()})  # type: ignore[call-arg]
+            found = {key: _mapped(function, item) for key, item in value.items()}
+            return type(value)(found)  # pyright: ignore[reportCallIssue]
         case tuple() if hasattr(value, "_fields"):
             return type(value)(*(_mapped(function, item) for item in value))
         case list() | tuple():
@@ -194,8 +195,8 @@ def _named(name: str, value: Any) -> Iterator[tuple[str, Any]]:
         for key, item in value.items():
             yield from _named(f"{name}.{key}", item)
     elif isinstance(value, tuple) and hasattr(value, "_fields"):
-        for key, item in zip(value._fields, value, strict=True):
-            yield from _named(f"{name}.{key}", item)
+        for key in value._fields:  # pyright: ignore[reportAttributeAccessIssue]
+            yield from _named(f"{name}.{key}", getattr(value, key))
     elif isinstance(value, list | tuple):
         for k, item in enumerate(value):
             yield from _named(f"{name}[{k}]", item)

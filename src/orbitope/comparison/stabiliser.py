@@ -80,7 +80,7 @@ def stabiliser(group: SymmetryGroup, params: Mapping[str, torch.Tensor], budget:
     return Stabiliser(free * at_least, free * at_most, tuple(found), tuple(search.orbits()))
 
 
-# twins -----------------------------------------------------------------------------------------------------------------
+# twins ------------------------------------------------------------------------------------------------------
 def _twins(
     structure: Structure, colours: Colours, parts: list[Block]
 ) -> tuple[list[tuple[Position, ...]], dict[str, NDArray[np.uint64]]]:
@@ -122,7 +122,7 @@ def _fibre(block: Block, over: tuple[str, ...], at: tuple[int, ...]) -> Block:
 
 
 def _twin_classes(table: NDArray[np.void], slices: list[Block], name: str) -> Iterator[list[int]]:
-    """The classes of more than one of positions whose exchange changes nothing; ``table[i]`` tells most of them apart."""
+    """Positions whose exchange changes nothing, where there are two or more; ``table`` tells most others apart."""
     words = np.ascontiguousarray(table).view("V32").reshape(-1)
     _, numbers = np.unique(words, return_inverse=True)
     order = np.argsort(numbers, kind="stable")
@@ -153,7 +153,7 @@ def _exchange(block: Block, name: str, i: int, j: int) -> bool:
     return True
 
 
-# search ----------------------------------------------------------------------------------------------------------------
+# search -----------------------------------------------------------------------------------------------------
 class _BudgetSpent(Exception):
     """The search has taken as many passes as it may."""
 

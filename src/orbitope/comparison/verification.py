@@ -126,7 +126,12 @@ class Verification:
 
     def to_json(self) -> dict[str, Any]:
         """The verification as JSON; numbers that are not finite are null."""
-        return {"format": "orbitope verification", "version": 1, **_finite(asdict(self)), "sensitive": self.sensitive}
+        return {
+            "format": "orbitope verification",
+            "version": 1,
+            **_finite(asdict(self)),
+            "sensitive": self.sensitive,
+        }
 
 
 def verify(
@@ -138,8 +143,8 @@ def verify(
 ) -> Verification:
     """Run the model with the parameters and with their image under ``g``, and compare every output.
 
-    The model runs in its own dtype and, where it can, in float64 (floating parameters, buffers and inputs cast, casts to
-    narrower floats inside the model lifted); the more precise run decides. It is not modified.
+    The model runs in its own dtype and, where it can, in float64 (floating parameters, buffers and inputs cast, casts
+    to narrower floats inside the model lifted); the more precise run decides. It is not modified.
 
     Args:
         model: in evaluation mode, or an exported program.
@@ -166,8 +171,10 @@ def verify(
 def _changed(g: Element, given: Mapping[str, torch.Tensor], moved: Mapping[str, torch.Tensor]) -> dict[str, int]:
     """For each parameter, once where it has several names, how many of its entries change."""
     first = {alias: placement.names[0] for placement in g.group.placements.values() for alias in placement.names}
-    seen = {first.get(name, name): name for name in reversed(given)}
-    return {name: int((given[name] != moved[name]).sum()) for name in reversed(seen.values())}
+    seen: dict[str, str] = {}
+    for name in given:
+        seen.setdefault(first.get(name, name), name)
+    return {name: int((given[name] != moved[name]).sum()) for name in seen.values()}
 
 
 class _Check:
@@ -285,7 +292,16 @@ def _error(name: str, run: str, before: Any, after: Any) -> OutputError | None:
         tolerance = _tolerance(tensor.dtype)
         equal = not reason and max_rel <= tolerance
         return OutputError(
-            name, run, kind, str(tensor.device), tuple(tensor.shape), max_abs, max_rel, tolerance, equal, reason
+            name,
+            run,
+            kind,
+            str(tensor.device),
+            tuple(tensor.shape),
+            max_abs,
+            max_rel,
+            tolerance,
+            equal,
+            reason,
         )
 
     if not isinstance(before, torch.Tensor) or not isinstance(after, torch.Tensor):

@@ -205,7 +205,9 @@ class _Study:
                 why="the rules prove that F is convex there; the certificate cannot be valid",
                 fix="run orbitope check on it",
             )
-        return replace(loss, verdict="PROVED NON-CONVEX", reason=f"by the certificate: {witness.statement}")
+        return replace(
+            loss, verdict="PROVED NON-CONVEX", reason=f"by the certificate, which `check` verifies: {witness.statement}"
+        )
 
     def _finding(self, walk: Walk, axis: str, subject: str) -> Finding:
         census = walk.result.census
@@ -217,7 +219,8 @@ class _Study:
                 assert broken is not None
                 return Finding(axis, "UNKNOWN", broken.reason, census, broken, steps)
             case "mixed":
-                text = f"of the {census.total} outputs {census.convex} are convex and {census.concave} concave in {subject}"
+                counts = f"{census.convex} are convex and {census.concave} concave"
+                text = f"of the {census.total} outputs {counts} in {subject}"
                 return Finding(axis, "UNKNOWN", text, census, None, steps)
             case "concave":
                 return Finding(axis, "PROVED CONCAVE", f"{function} is concave in {subject}", census, None, steps)
@@ -252,6 +255,7 @@ class _Study:
             Step(
                 name,
                 self._call(node),
+                words.call(node.target),
                 node.module,
                 node.source,
                 node.attributes.get("parameter", "the inputs") if name in walk.variables else words.operation(node),

@@ -1,19 +1,21 @@
-"""The composition law: what is proved of a node's value, from the answers of its primitive and what is known of its
-operands. One law for all primitives; it reads ``Behaviour`` and ``Indexing`` and names no operation.
+"""The composition law: what is proved of a node's value, given what is known of its operands.
 
-* *Affine* nodes: the coefficients of operand k have the sign ``monotone[k]``; which entries meet is found by evaluating
-  the node on masks of zeros and ones, from which the offset is subtracted.
+One law for all primitives; it reads ``Behaviour`` and ``Indexing`` and names no operation.
+
+* *Affine* nodes: the coefficients of operand k have the sign ``monotone[k]``; which entries meet is found by
+  evaluating the node on masks of zeros and ones, from which the offset is subtracted.
 * *Multilinear* nodes are sums of products with nonnegative coefficients. A product of constants and one varying factor
   keeps its curvature where the constants are nonnegative and reverses it where they are nonpositive; a product of two
-  varying factors has none. Which products occur is again found by evaluating the node on masks, so that a weight that is
-  exactly zero counts as absent. An expression times itself, entry by entry, is a square.
-* *Convex* and *concave* nodes: f(x) with f convex is convex where each operand is affine, or convex and f non-decreasing
-  in it, or concave and f non-increasing in it.
-* *One-sided*: a function of one real number with f(s·x) = s^d·f(x) for all s > 0 is a multiple of a power on either side
-  of zero, which gives its curvature and direction there; with d = 1 and f odd it is linear.
+  varying factors has none. Which products occur is again found by evaluating the node on masks, so that a weight that
+  is exactly zero counts as absent. An expression times itself, entry by entry, is a square.
+* *Convex* and *concave* nodes: f(x) with f convex is convex where each operand is affine, or convex and f
+  non-decreasing in it, or concave and f non-increasing in it.
+* *One-sided*: a function of one real number with f(s·x) = s^d·f(x) for all s > 0 is a multiple of a power on either
+  side of zero, which gives its curvature and direction there; with d = 1 and f odd it is linear.
 
 Guarantee: exact in real arithmetic, wherever the program is defined. Masks are counted in float64 by sums of zeros and
 ones (and of means of them), in which nothing cancels: a positive sum is positive and an empty one is zero.
+Source: disciplined convex programming, Grant, Boyd and Ye 2006 [grant2006].
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import combinations, product
-from math import prod
+from math import isfinite, prod
 
 import torch
 
@@ -35,6 +37,9 @@ _SQUARE = Node("square", "pointwise", ("x",), (), "float64", {"fn": "power", "ex
 
 Spread = Callable[[int, Mask], Mask]
 """``spread(k, mask)``: the output entries that depend on a marked entry of operand k."""
+
+Meets = Callable[[Sequence[Mask]], Mask]
+"""``meets(masks)``, one mask for each factor: the output entries with a product of marked entries only."""
 
 
 def derive(node: Node, operands: Sequence[State]) -> State:
@@ -140,9 +145,7 @@ def _factors(node: Node, behaviour: Behaviour, indexing: Indexing) -> list[tuple
     factors: list[tuple[int, ...]] = []
     while left:
         k = left.pop(0)
-        same = [
-            j for j in left if node.inputs[j] == node.inputs[k] and indexing.operands[j] == indexing.operands[k]
-        ]
+        same = [j for j in left if node.inputs[j] == node.inputs[k] and indexing.operands[j] == indexing.operands[k]]
         if same:
             left.remove(same[0])
         factors.append((k, *same[:1]))
@@ -159,10 +162,8 @@ def _factor(operands: Sequence[State], positions: tuple[int, ...]) -> State:
     return x if len(positions) == 1 else derive(replace(_SQUARE, shape=tuple(x.varies.shape)), [x])
 
 
-def _meets(
-    node: Node, factors: Sequence[tuple[int, ...]], operands: Sequence[State]
-) -> Callable[[Sequence[Mask]], Mask]:
-    """``meets(masks)``, one mask for each factor: the output entries with a product of marked entries only."""
+def _meets(node: Node, factors: Sequence[tuple[int, ...]], operands: Sequence[State]) -> Meets:
+    """By evaluating the node on masks."""
     others = {k: torch.ones(x.varies.shape, dtype=torch.float64) for k, x in enumerate(operands)}
 
     def meets(masks: Sequence[Mask]) -> Mask:
@@ -174,17 +175,17 @@ def _meets(
     return meets
 
 
+def _carried(spread: Spread, k: int) -> Meets:
+    return lambda masks: spread(k, masks[0])
+
+
 def _multilinear(node: Node, behaviour: Behaviour, indexing: Indexing, operands: Sequence[State]) -> State:
     factors = _factors(node, behaviour, indexing)
     held = _held(behaviour)
     if held:  # linear in a single factor, while they are constant
         if len(factors) != 1 or any(bool(operands[k].varies.any()) for k in held):
             return _unclaimed(node, operands)
-        spread = _spread(node, indexing)
-        k = factors[0][0]
-
-        def meets(masks: Sequence[Mask]) -> Mask:
-            return spread(k, masks[0])
+        meets = _carried(_spread(node, indexing), factors[0][0])
     else:
         meets = _meets(node, factors, operands)
     states = [_factor(operands, factor) for factor in factors]
@@ -282,25 +283,29 @@ def _one_sided(node: Node, behaviour: Behaviour, operands: Sequence[State], stat
             for j, s in zip(rest, signs, strict=True):
                 where = where & sided[s][j]
             for side in (1, -1):
-                arguments = [*signs[:k], side, *signs[k:]]
-                value = _sign_at(node, arguments)
-                state = _signed(state, where & sided[side][k], value) if not rest else state
+                value = _sign_at(node, [*signs[:k], side, *signs[k:]])
+                if value is None:
+                    continue
+                here = where & sided[side][k]
+                state = _signed(state, here, value)
                 if linear:
                     state = _grown(state, where, x, 1, side * value, straight=True)
-                    continue
-                sign, direction, straight = _power(degrees[k] or 0.0, value)
-                state = _grown(state, where & sided[side][k], x, sign, side * direction, straight)
+                else:
+                    sign, direction, straight = _power(degrees[k] or 0.0, value)
+                    state = _grown(state, here, x, sign, side * direction, straight)
     if len(operands) == 2:
         for signs in product((1, -1), repeat=2):
-            where = sided[signs[0]][0] & sided[signs[1]][1]
-            state = _signed(state, where, _sign_at(node, signs))
+            value = _sign_at(node, signs)
+            if value is not None:
+                state = _signed(state, sided[signs[0]][0] & sided[signs[1]][1], value)
     return state
 
 
-def _sign_at(node: Node, arguments: Sequence[int]) -> int:
-    """The sign of the function at ±1, ±1, … : values far from zero, or exactly zero."""
+def _sign_at(node: Node, arguments: Sequence[int]) -> int | None:
+    """The sign of the function at ±1, ±1, … : far from zero, or exactly zero; None where it is not defined."""
     at = [torch.tensor(float(s), dtype=torch.float64) for s in arguments]
-    return int(torch.sign(_run(replace(node, shape=()), at)))
+    value = float(_run(replace(node, shape=()), at))
+    return (value > 0) - (value < 0) if isfinite(value) else None
 
 
 def _power(degree: float, sign: int) -> tuple[int, int, bool]:

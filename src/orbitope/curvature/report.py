@@ -24,7 +24,7 @@ class Step:
     """One value of a derivation.
 
     Attributes:
-        node: its name in the graph. call: the traced operation that it belongs to.
+        node: its name in the graph. call: the traced call that it belongs to. traced: the operation called there.
         module, source: where that stands in the model.
         operation: what is computed.
         census: how many of its entries are proved to be what.
@@ -34,6 +34,7 @@ class Step:
 
     node: str
     call: str
+    traced: str
     module: str
     source: str
     operation: str
@@ -43,7 +44,7 @@ class Step:
 
     def to_json(self) -> dict[str, Any]:
         """As JSON."""
-        plain = {name: getattr(self, name) for name in ("node", "module", "source", "operation", "rule")}
+        plain = {name: getattr(self, name) for name in ("node", "traced", "module", "source", "operation", "rule")}
         return {**plain, "operands": list(self.operands), "curvature": self.census.to_json()}
 
 
@@ -242,8 +243,9 @@ class Explanation:
     def __str__(self) -> str:
         """Verdicts with their derivations, then the summary, in lines of at most 100 columns."""
         lines = [_wrapped(f"F = {self.function}", 0), ""]
-        lines += ["In the inputs, at these parameters", *_shown(self.inputs.outputs, "outputs")]
-        lines += _shown(self.inputs.loss, "loss F", self.inputs.outputs)
+        said: set[str] = set()
+        lines += ["In the inputs, at these parameters", *_shown(self.inputs.outputs, "outputs", said)]
+        lines += _shown(self.inputs.loss, "loss F", said, self.inputs.outputs)
         for title, analyses in (
             ("In the parameters of one module alone, all others held", self.blocks),
             ("In one tensor alone, all others held", self.tensors),
@@ -252,7 +254,7 @@ class Explanation:
         ):
             lines += ["", title] if analyses else []
             for a in analyses:
-                lines += _shown(a.loss, a.label)
+                lines += _shown(a.loss, a.label, said)
         for paragraph in (*self.summary, *self.notes, f"Guarantee: {self.guarantee}"):
             lines += ["", _wrapped(paragraph, 0)]
         return "\n".join(lines)
@@ -264,13 +266,15 @@ def _wrapped(text: str, indent: int) -> str:
     return fill(text, _WIDTH, initial_indent=pad, subsequent_indent=pad, break_on_hyphens=False)
 
 
-def _shown(finding: Finding, label: str, before: Finding | None = None) -> list[str]:
-    """A verdict and what it rests on; no reason is given twice."""
+def _shown(finding: Finding, label: str, said: set[str], before: Finding | None = None) -> list[str]:
+    """A verdict and what it rests on; no rule is stated twice."""
     lines = [f"  {label:<12} {finding.verdict}"]
     if before is not None and before.broken is not None and finding.broken == before.broken:
         lines.append(_wrapped("as the outputs: the rule breaks at the same node", 6))
         return lines
-    lines.append(_wrapped(finding.reason, 6))
+    again = finding.broken is not None and finding.verdict == "UNKNOWN" and finding.broken.rule in said
+    lines.append(_wrapped(finding.broken.fact if again and finding.broken else finding.reason, 6))
+    said.update([finding.broken.rule] if finding.broken is not None else [])
     if finding.verdict in ("PROVED CONVEX", "PROVED CONCAVE"):
         lines += [f"      {line}" for line in _tree(finding.steps)]
     elif finding.broken is not None:
@@ -308,7 +312,8 @@ def _group(call: str, parts: Sequence[Step], call_of: Mapping[str, str], leaves:
     bending = [r for r in rules if not r.startswith(words.MOVED) and not r.endswith(words.AFFINE)]
     telling = bending or [r for r in rules if not r.startswith(words.MOVED)] or rules
     module = f"layer {last.module}" if last.module not in ("", "loss") else last.module
-    main = next((p.operation for p in parts if p.rule and p.rule != words.MOVED), last.operation)
+    acting = list(dict.fromkeys(p.operation for p in parts if p.rule != words.MOVED)) or [last.operation]
+    main = acting[0] if len(acting) == 1 and acting[0] not in words.SUMS else last.traced or acting[0]
     return _Group(
         call,
         module,

@@ -68,11 +68,7 @@ def _objection(explanation: Explanation, bends: dict[str, tuple[Node, Behaviour]
     if outputs.verdict == "PROVED CONVEX" and bends:
         return text + (
             "On this network that holds: every output is convex in the inputs. "
-            + (
-                "So is F."
-                if loss.verdict == "PROVED CONVEX"
-                else f"F itself is not proved so, since {_fact(loss)}."
-            )
+            + ("So is F." if loss.verdict == "PROVED CONVEX" else f"F itself is not proved so, since {_fact(loss)}.")
         )
     if outputs.verdict == "PROVED CONVEX":
         return text + f"F in the inputs: {loss.verdict} ({_fact(loss)})."
@@ -91,8 +87,8 @@ def _alone(blocks: Sequence[Analysis]) -> str:
     if len(proved) == len(blocks):
         return text.strip()
     parts = [f"{names[a.name]}: {_fact(a.loss)}" for a in others]
-    more = f"; and {len(parts) - 4} further modules" if len(parts) > 4 else ""
-    return f"{text}{'It is not' if proved else 'F is not'} proved so in {'; '.join(parts[:4])}{more}."
+    more = f"; and {len(parts) - 3} further modules" if len(parts) > 3 else ""
+    return f"{text}{'It is not' if proved else 'F is not'} proved so in {'; '.join(parts[:3])}{more}."
 
 
 def _jointly(joint: Analysis) -> str:
@@ -115,7 +111,7 @@ def _unsaid(explanation: Explanation) -> str:
         name = "all parameters jointly" if cited.axis == "joint" else cited.name
         return (
             f"The rules alone refute nothing: where they break, F could still be convex. In {name} it is not, "
-            "and the proof is the certificate: a point between permuted copies of these parameters at which F is higher."
+            "and the proof is the certificate: a point between permuted copies of parameters at which F is higher."
         )
     if explanation.joint.loss.verdict == "UNKNOWN":
         return (

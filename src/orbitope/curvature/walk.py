@@ -36,7 +36,7 @@ class Program:
 
     @cached_property
     def same(self) -> Mapping[str, str]:
-        """For every node the first one that is the same expression: ``(x − t)·(x − t)`` is a square, however written."""
+        """For every node the first that is the same expression: ``(x − t)·(x − t)`` is a square, however written."""
         first: dict[object, str] = {}
         same: dict[str, str] = {}
         for node in self.graph:
@@ -169,7 +169,7 @@ class Walk:
 
         Of several the first in the order of the program.
         """
-        last = self.stopped or self.target
+        last = self.target if self.target in self.states else self.stopped or self.target
         if not bool(self.state(last).unknown.any()):
             return None
         found: set[str] = set()
@@ -192,6 +192,5 @@ class Walk:
         return [
             x
             for k, x in enumerate(node.inputs)
-            if bool(operands[k].unknown.any())
-            and bool(depends(node, operands, k, operands[k].unknown).any())
+            if bool(operands[k].unknown.any()) and bool(depends(node, operands, k, operands[k].unknown).any())
         ]

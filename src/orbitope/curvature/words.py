@@ -35,6 +35,9 @@ _NAMES = {
     "convolve": "convolution",
     "normalise": "normalisation",
 }
+SUMS = ("matrix product", "convolution")
+"""Known to readers by the name of the layer."""
+
 _DIRECTIONS = {1: "non-decreasing", -1: "non-increasing", 0: "not monotone"}
 _MOVES = ("reshape", "transpose", "broadcast", "slice")
 
@@ -47,7 +50,7 @@ def operation(node: Node) -> str:
     """
     match node.op:
         case "pointwise" | "reduce":
-            fn = node.attributes["fn"]
+            fn = str(node.attributes["fn"])
             settings = [f"{k} {v:g}" for k, v in node.attributes.items() if k != "fn" and isinstance(v, int | float)]
             return _NAMES.get(fn, fn) + (f" ({', '.join(settings)})" if settings else "")
         case "softmax":
@@ -58,6 +61,16 @@ def operation(node: Node) -> str:
             return node.target or node.op
         case op:
             return _NAMES.get(op, op)
+
+
+def call(target: str) -> str:
+    """A traced operation by a short name; empty where there was none.
+
+    >>> call("aten.linear.default"), call("aten._native_batch_norm_legit_no_training.default")
+    ('linear', 'batch norm')
+    """
+    name = target.removeprefix("aten.").partition(".")[0].strip("_").replace("_", " ")
+    return "batch norm" if "batch norm" in name else name
 
 
 def layer(module: str) -> str:
@@ -193,8 +206,9 @@ def reason(walk: Walk, name: str, subject: str) -> Reason:
         case form:
             k = next((k for k in varying if not bool(operands[k].affine.all())), varying[0])
             needed = {1: form, 0: "affine", -1: "concave" if form == "convex" else "convex"}[behaviour.monotone[k]]
+            lacking = _lacking(operands[k], needed)
             return (
-                f"{place} applies {operation(node)} to an operand of which {_lacking(operands[k], needed)} in {subject}",
+                f"{place} applies {operation(node)} to an operand of which {lacking} in {subject}",
                 f"{operation(node)} is {manner(behaviour, k)}, which needs {_article(needed)} {needed} operand",
             )
 
@@ -211,9 +225,7 @@ def _lacking(x: State, needed: str) -> str:
     return " and ".join(counts)
 
 
-def _product_breaks(
-    walk: Walk, node: Node, operands: Sequence[State], varying: Sequence[int], subject: str
-) -> Reason:
+def _product_breaks(walk: Walk, node: Node, operands: Sequence[State], varying: Sequence[int], subject: str) -> Reason:
     program, place = walk.program, layer(node.module)
     pairs = products_of_variables(node, operands)
     if pairs:
@@ -243,7 +255,9 @@ def _factor(program: Program, node: Node, k: int) -> str:
     """The constants that a node multiplies by, and how many of them are negative."""
     source = origin(program, node.inputs[k])
     own = source.op == "parameter" and source.attributes["parameter"].rpartition(".")[0] == node.module
-    noun = "its weights" if own and source.attributes["parameter"].endswith("weight") else describe(program, source.name)
+    noun = (
+        "its weights" if own and source.attributes["parameter"].endswith("weight") else describe(program, source.name)
+    )
     value = program.values.get(source.name)
     if value is None:
         state = program.held[source.name]

@@ -61,10 +61,10 @@ def compare(b: Builder, results: Sequence[Any], expected: Sequence[Any]) -> None
         if truth.numel() == 0:
             continue
         scale = _magnitude(truth)
-        coarse = truth.dtype if truth.dtype.is_floating_point else torch.float64
+        coarse = truth.dtype if truth.is_floating_point() or truth.is_complex() else torch.float64
         allowed = max(1e4 * torch.finfo(coarse).eps, b.tolerance) * max(scale, 1e-30)
         same = (ours == truth) | (ours.isnan() & truth.isnan())
-        error = (_real(ours) - _real(truth)).abs().masked_fill(same, 0.0).max().item()
+        error = (_wide(ours) - _wide(truth)).abs().masked_fill(same, 0.0).max().item()
         if not error <= allowed:
             raise _disagrees(b.place, f"largest difference {error:.3g} where values reach {scale:.3g}")
 
@@ -82,7 +82,7 @@ def carries(b: Builder, function: Callable[..., Any], call: Call, axes: int) -> 
         except (RuntimeError, TypeError, NotImplementedError):
             return False
         for x, y in zip(expected, moved, strict=True):
-            if not torch.allclose(_real(x).roll(1, axis), _real(y), rtol=1e-9, atol=1e-12, equal_nan=True):
+            if not torch.allclose(_wide(x).roll(1, axis), _wide(y), rtol=1e-9, atol=1e-12, equal_nan=True):
                 return False
     return True
 
@@ -102,12 +102,12 @@ def wide(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.double() if tensor.is_floating_point() else tensor
 
 
-def _real(tensor: torch.Tensor) -> torch.Tensor:
-    return torch.view_as_real(tensor).double() if tensor.is_complex() else tensor.double()
+def _wide(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.to(torch.complex128) if tensor.is_complex() else tensor.double()
 
 
 def _magnitude(tensor: torch.Tensor) -> float:
-    finite = _real(tensor).abs()
+    finite = _wide(tensor).abs()
     finite = finite[finite.isfinite()]
     return finite.max().item() if finite.numel() else 0.0
 

@@ -148,7 +148,7 @@ class _Walk:
                 self._match(term, word, bound, node, axis)
         if node.op == "opaque" and not node.attributes.get("carried"):
             self.result.unknown.append(node)
-        if node.op == "slice":
+        if node.op == "slice" and "s" in bound:
             self._select(node, bound)
         self._part(bound, indexing.mixed)
         reason = Reason(_why_fixed(node), node.place)

@@ -272,9 +272,10 @@ class Words:
         return pair
 
     def _runs(self, factor: Atom, count: int, unit: int) -> list[int]:
-        """The segments of a sum in multiples of ``unit``, where they are that; else every unit by itself."""
-        sizes = [size_of(segment) for segment in self.segments(factor)]
-        return [size // unit for size in sizes] if all(size % unit == 0 for size in sizes) else [1] * count
+        """The segments of a sum counted in ``unit`` positions; a unit across a boundary stands by itself."""
+        ends = _ends([size_of(segment) for segment in self.segments(factor)])
+        points = sorted({0, count, *(end // unit for end in ends), *(-(-end // unit) for end in ends)})
+        return [b - a for a, b in zip(points, points[1:], strict=False)]
 
     def cut(self, word: Word, sizes: Sequence[int], place: str = "") -> list[Word]:
         """A word as a sum of words of the given sizes."""
@@ -455,7 +456,8 @@ class Words:
         """
         points = sorted({*_ends(self._run_sizes(x)), *_ends(self._run_sizes(y))})
         sizes = [b - a for a, b in zip([0, *points], points, strict=False)]
-        firsts, seconds = self._refined(x, sizes), self._refined(y, sizes)
+        # the two may share atoms: refining one can refine the other beyond these sizes, so runs are put together again
+        firsts, seconds = self._cut_factor(x, sizes), self._cut_factor(y, sizes)
         merged = [self.unify(first, second) for first, second in zip(firsts, seconds, strict=True)]
         plain = [whole for whole in (x, y) if not self.has_wild((whole,))]
         if len(plain) == 2:

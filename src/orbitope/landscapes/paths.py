@@ -29,8 +29,8 @@ class Barrier:
     Attributes:
         t: places in [0, 1]; 0 is a, 1 is b.
         losses: F at these places, in the loss's units (nats for cross-entropy).
-        height: the largest of F((1 − t)·a + t·b) − ((1 − t)·F(a) + t·F(b)) over these places, the definition of Entezari
-            et al. 2022 and Frankle et al. 2020; 0 at the ends, so never negative.
+        height: the largest of F((1 − t)·a + t·b) − ((1 − t)·F(a) + t·F(b)) over these places, the definition of
+            Entezari et al. 2022 and Frankle et al. 2020; 0 at the ends, so never negative; NaN where a loss is.
         peak: the place of the height.
         midpoint: F at t = ½.
         accuracy: fraction of samples whose class is right at the same places; None where there are no classes.
@@ -55,12 +55,14 @@ class Barrier:
     def __str__(self) -> str:
         """Two lines."""
         right = self.midpoint_accuracy
-        accuracy = "" if right is None or self.accuracy is None else (
-            f"\naccuracy {self.accuracy[0]:.1%} at a, {right:.1%} at the midpoint, {self.accuracy[-1]:.1%} at b"
+        accuracy = (
+            ""
+            if right is None or self.accuracy is None
+            else (f"\naccuracy {self.accuracy[0]:.1%} at a, {right:.1%} at the midpoint, {self.accuracy[-1]:.1%} at b")
         )
         return (
-            f"barrier {self.height:.4g} at t = {self.peak:.2f}; loss {self.losses[0]:.4g} at a, {self.midpoint:.4g} at the "
-            f"midpoint, {self.losses[-1]:.4g} at b{accuracy}"
+            f"barrier {self.height:.4g} at t = {self.peak:.2f}; loss {self.losses[0]:.4g} at a, "
+            f"{self.midpoint:.4g} at the midpoint, {self.losses[-1]:.4g} at b{accuracy}"
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -121,7 +123,7 @@ class Plane:
         }
 
 
-# the segment -----------------------------------------------------------------------------------------------------------
+# the segment ------------------------------------------------------------------------------------------------
 def barrier(objective: Objective, a: Parameters, b: Parameters, points: int = 25) -> Barrier:
     """How much worse the loss gets between two networks than between their losses.
 
@@ -217,7 +219,8 @@ class _Path:
     def slope(self, t: float) -> float:
         place = torch.tensor(t, dtype=torch.float64, requires_grad=True)
         params = {
-            name: x + place.to(x.device) * (self.b[name] - x) if x.is_floating_point() else x for name, x in self.a.items()
+            name: x + place.to(x.device) * (self.b[name] - x) if x.is_floating_point() else x
+            for name, x in self.a.items()
         }
         value = self.objective.losses(params).mean()
         if not value.requires_grad:
@@ -230,14 +233,19 @@ class _Path:
         return tuple(self.objective.accuracy(self.at(place)) for place in t)
 
 
-# the plane -------------------------------------------------------------------------------------------------------------
+# the plane --------------------------------------------------------------------------------------------------
 def plane(
-    objective: Objective, a: Parameters, b: Parameters, c: Parameters, resolution: int = 25, margin: float = 0.2
+    objective: Objective,
+    a: Parameters,
+    b: Parameters,
+    c: Parameters,
+    resolution: int = 25,
+    margin: float = 0.2,
 ) -> Plane:
     """The loss on a grid of the plane through three networks.
 
-    The axes are orthonormal in the space of the objective's variables: the first points from a to b, the second to the side
-    of the first that c is on.
+    The axes are orthonormal in the space of the objective's variables: the first points from a to b, the second to
+    the side of the first that c is on.
 
     Args:
         objective: the loss F.
@@ -254,7 +262,7 @@ def plane(
     Guarantee: numeric, in float64.
     """
     if resolution < 2 or not margin >= 0:
-        raise InputError("this is no grid", got=f"resolution={resolution}, margin={margin}", fix="pass at least 2, and 0")
+        raise InputError("this is no grid", got=f"resolution={resolution}, margin={margin}")
     start, end, third = _ends(objective, {"a": a, "b": b, "c": c})
     along = {name: end[name] - start[name] for name in objective.variables}
     aside = {name: third[name] - start[name] for name in objective.variables}
@@ -299,7 +307,7 @@ def _grid(extent: Sequence[float], resolution: int, margin: float) -> tuple[floa
     return tuple(low + (high - low) * k / (resolution - 1) for k in range(resolution))
 
 
-# helpers ---------------------------------------------------------------------------------------------------------------
+# helpers ----------------------------------------------------------------------------------------------------
 def _ends(objective: Objective, given: Mapping[str, Parameters]) -> list[dict[str, torch.Tensor]]:
     """Every point in float64, with all problems of all of them at once."""
     problems: list[str] = []
@@ -330,7 +338,8 @@ def _lerp(x: torch.Tensor, y: torch.Tensor, t: float) -> torch.Tensor:
 
 
 def _between(first: float, last: float, t: float) -> float:
-    return (1 - t) * first + t * last
+    """The chord; exact at the ends and where both are equal."""
+    return first + t * (last - first) if t < 0.5 else last - (1 - t) * (last - first)
 
 
 def _dot(x: Parameters, y: Parameters) -> float:

@@ -62,11 +62,11 @@ def addmm(b: Builder, bias: Value, x: Value, y: Value, *, beta: Operand = 1, alp
 
 @lowers("aten.einsum.default")
 def einsum(b: Builder, equation: str, operands: Sequence[Value], path: object = None) -> Value:
-    """An einsum with explicit output and without ellipsis or repeated letters."""
-    spec = equation.replace(" ", "")
-    left, arrow, right = spec.partition("->")
+    """An einsum; repeated letters within one operand (diagonals) and sizes that broadcast are refused."""
+    spec = _explicit(equation.replace(" ", ""), [x.rank for x in operands])
+    left, _, right = spec.partition("->")
     letters = left.split(",")
-    if not arrow or "." in spec or any(len(set(part)) != len(part) for part in (*letters, right)):
+    if any(len(set(part)) != len(part) for part in (*letters, right)):
         raise Refused
     sizes: dict[str, int] = {}
     for part, x in zip(letters, operands, strict=True):
@@ -74,6 +74,38 @@ def einsum(b: Builder, equation: str, operands: Sequence[Value], path: object = 
             if sizes.setdefault(c, n) != n:
                 raise Refused
     return b.contract(spec, *operands)
+
+
+def _explicit(spec: str, ranks: Sequence[int]) -> str:
+    """The same equation with an output and without ellipses.
+
+    >>> _explicit("...i,ij", [3, 2])
+    'ABi,ij->ABj'
+    """
+    left, arrow, right = spec.partition("->")
+    parts = left.split(",")
+    widths = [rank - len(part) + 3 for part, rank in zip(parts, ranks, strict=True) if "..." in part]
+    dots = [chr(ord("A") + k) for k in range(max(widths, default=0))]
+    if set(spec) & set(dots):
+        raise Refused
+    if not arrow:
+        used = "".join(parts).replace(".", "")
+        right = ("..." if widths else "") + "".join(sorted(c for c in set(used) if used.count(c) == 1))
+    filled = [
+        part.replace("...", "".join(dots[len(dots) - (rank - len(part) + 3) :]) if "..." in part else "")
+        for part, rank in zip(parts, ranks, strict=True)
+    ]
+    return ",".join(filled) + "->" + right.replace("...", "".join(dots))
+
+
+@lowers("aten.tensordot.default")
+def tensordot(b: Builder, x: Value, y: Value, first: Sequence[int], second: Sequence[int]) -> Value:
+    """Sum of products over pairs of axes."""
+    pairs = {y.axis(j): x.axis(i) for i, j in zip(first, second, strict=True)}
+    left = [chr(ord("a") + k) for k in range(x.rank)]
+    right = [left[pairs[k]] if k in pairs else chr(ord("A") + k) for k in range(y.rank)]
+    kept = [c for c in left if c not in right] + [c for c in right if c not in left]
+    return b.contract(f"{''.join(left)},{''.join(right)}->{''.join(kept)}", x, y)
 
 
 @lowers("aten.bilinear.default")

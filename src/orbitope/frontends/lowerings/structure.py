@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
+import torch
+
 from orbitope.frontends.builder import Builder, Value
 from orbitope.frontends.lowerings.registry import Refused, lowers
 
@@ -99,11 +101,30 @@ def repeat_interleave(b: Builder, x: Value, repeats: int, dim: int | None = None
     return b.reshape(spread, (*x.shape[:axis], x.shape[axis] * repeats, *x.shape[axis + 1 :]))
 
 
+def _filled(value: float | None, sized: bool, *targets: str) -> None:
+    """Tensors of one value, in the shape (``sized``) or only the dtype of another."""
+
+    @lowers(*targets)
+    def lowering(b: Builder, x: Value, *args: Any, dtype: torch.dtype | None = None, **_options: Any) -> Value:
+        shape = x.shape if sized else args[0]
+        number = args[-1] if value is None else value
+        return b.constant(torch.full((), number, dtype=dtype or x.dtype).expand([int(n) for n in shape]))
+
+
+_filled(0, False, "aten.new_zeros.default")
+_filled(1, False, "aten.new_ones.default")
+_filled(None, False, "aten.new_full.default")
+_filled(0, True, "aten.zeros_like.default")
+_filled(1, True, "aten.ones_like.default")
+_filled(None, True, "aten.full_like.default")
+
+
 @lowers("aten.cat.default", "aten.concat.default")
 def cat(b: Builder, tensors: Sequence[Value], dim: int = 0) -> Value:
-    """Concatenation; empty one-axis tensors are skipped, as PyTorch does."""
-    kept = [x for x in tensors if x.shape != (0,)]
-    axis = kept[0].axis(dim)
+    """Concatenation; empty tensors are skipped."""
+    shaped = [x for x in tensors if x.shape != (0,)]
+    axis = shaped[0].axis(dim)
+    kept = [x for x in shaped if x.shape[axis]] or shaped[:1]
     if len(kept) == 1:
         return kept[0]
     shape = [sum(x.shape[axis] for x in kept) if k == axis else n for k, n in enumerate(kept[0].shape)]
@@ -137,6 +158,33 @@ def select(b: Builder, x: Value, dim: int, index: int) -> Value:
 def narrow(b: Builder, x: Value, dim: int, start: int, length: int) -> Value:
     """A run of one axis."""
     return b.slice(x, x.axis(dim), start, start + length)
+
+
+@lowers("aten.copy.default")
+def copy(b: Builder, x: Value, source: Value, _non_blocking: bool = False) -> Value:
+    """What was copied, in the shape of what it overwrote."""
+    return b.broadcast(source, x.shape)
+
+
+@lowers("aten.slice_scatter.default")
+def slice_scatter(
+    b: Builder, x: Value, source: Value, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
+) -> Value:
+    """One run of one axis overwritten."""
+    axis = x.axis(dim)
+    first, last, _ = slice(start, end).indices(x.shape[axis])
+    if step != 1:
+        raise Refused
+    parts = [b.slice(x, axis, 0, first), source, b.slice(x, axis, max(first, last), x.shape[axis])]
+    return cat(b, [part for part in parts if part.shape[axis]], axis)
+
+
+@lowers("aten.select_scatter.default")
+def select_scatter(b: Builder, x: Value, source: Value, dim: int, index: int) -> Value:
+    """One position of one axis overwritten."""
+    axis = x.axis(dim)
+    at = index % x.shape[axis]
+    return slice_scatter(b, x, unsqueeze(b, source, axis), axis, at, at + 1)
 
 
 def _cuts(b: Builder, x: Value, axis: int, sizes: Sequence[int]) -> tuple[Value, ...]:

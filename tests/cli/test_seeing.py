@@ -1,0 +1,247 @@
+"""inspect, twin, verify: the symmetry is found, applied, and holds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from math import factorial, log10
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, load_model, save_file, save_model
+
+import orbitope
+from tests.cli.conftest import Run, Runner, network
+
+Valid = Callable[[Run], dict[str, Any]]
+
+# inspect ------------------------------------------------------------------------------------------------------------
+
+MLP = """\
+models.py:make   6 tensors, 83 entries
+├─ 0      6 hidden units  0.weight[0]  0.bias[0]  2.weight[1]
+└─ 2      5 hidden units  2.weight[0]  2.bias[0]  4.weight[1]
+
+Exchanging units gives this network 6! · 5! ≈ 10^4.94 equivalent copies: so many
+permutations, in 2 sets of units, keep its function whatever its weights are
+(exact for the traced program).
+
+With these weights, 86,400 of them are distinct (exact).
+"""
+
+
+def test_inspect_tells_units_and_copies(run: Runner) -> None:
+    done = run("inspect", "models.py:make", "--weights", "a.safetensors")
+    assert done.code == 0 and done.out.startswith(MLP + "\nfixed axes, and why\n")
+    assert "4.weight[0]  4.bias[0]" in done.out and "0.weight[1]" in done.out
+
+
+def test_inspect_json(run: Runner, valid: Valid) -> None:
+    body = valid(run("inspect", "models.py:make", "--format", "json"))
+    assert body["log10_order"] == pytest.approx(log10(factorial(6) * factorial(5)))
+    assert body["order"] == "6! · 5!" and body["copies"] is None and body["symmetry"] is None
+    assert [(u["name"], u["size"]) for u in body["units"]] == [("0", 6), ("2", 5)]
+    assert body["parameters"] == {"tensors": 6, "entries": 83, "moved": 5}
+    assert valid(run("inspect", "models.py:make", "--weights", "a.safetensors", "--format=json"))["copies"]["copies"] == "86400"
+
+
+def test_a_twin_pair_of_units_has_fewer_copies(run: Runner, home: Path, valid: Valid) -> None:
+    state = load_file(home / "a.safetensors")
+    for name, axis in (("0.weight", 0), ("0.bias", 0), ("2.weight", 1)):
+        state[name].select(axis, 1).copy_(state[name].select(axis, 4))
+    save_file(state, home / "alike.safetensors")
+    done = run("inspect", "models.py:make", "--weights", "alike.safetensors", "--format", "json")
+    assert valid(done)["copies"]["copies"] == "43200"
+    assert "positions 1, 4 coincide" in run("inspect", "models.py:make", "--weights", "alike.safetensors").out
+
+
+def test_inspect_names_what_it_does_not_know(run: Runner, valid: Valid) -> None:
+    done = run("inspect", "models.py:bent")
+    assert "operations without a rule, which fix what they touch\n  aten.roll.default  models.py:" in done.out
+    assert "not read by the network, never moved\n  idle.weight, idle.bias\n" in done.out
+    body = valid(run("inspect", "models.py:bent", "--format", "json"))
+    assert [op["operation"] for op in body["unknown_operations"]] == ["aten.roll.default"]
+    assert body["unused"] == ["idle.weight", "idle.bias"]
+
+
+def test_layers_that_look_alike_are_drawn_once(run: Runner) -> None:
+    done = run("inspect", "models.py:deep")
+    assert "└─ 0.0 … 3.0 × 4" in done.out and "blocks.0.0.weight[0]" in done.out and "blocks.1.0" not in done.out
+    assert all(f"blocks.{k}.0.weight[0]" in run("inspect", "models.py:deep", "--all").out for k in range(4))
+    assert "8!⁴ · 6!" in done.out
+
+
+def test_scope_freezes_the_rest(run: Runner, valid: Valid) -> None:
+    body = valid(run("inspect", "models.py:make", "--scope", "0.*", "--scope", "2.weight", "--format", "json"))
+    assert [u["size"] for u in body["units"] if u["size"] > 1] == [6]
+
+
+def test_no_symmetry_is_said(run: Runner) -> None:
+    assert "No permutation of units keeps the function" in run("inspect", "models.py:linear").out
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("models.py:tensor_only",),
+        ("models.py:named",),
+        ("models.py:model", "--input", "5x4"),
+        ("models:make",),
+        ("models.py:make", "--input", "2x4:float32"),
+        ("demo:digits-mlp,seed=3",),
+        ("demo:digits-cnn",),
+        ("demo:digits-tanh",),
+    ],
+)
+def test_ways_to_name_a_model(run: Runner, valid: Valid, args: tuple[str, ...]) -> None:
+    assert len(valid(run("inspect", *args, "--format", "json"))["units"]) == 2
+
+
+def test_symmetry_file_round_trip(run: Runner, home: Path, valid: Valid) -> None:
+    done = run("inspect", "models.py:make", "-o", "group.json", "--format", "json")
+    assert valid(done)["symmetry"] == "group.json"
+    assert json.loads((home / "group.json").read_text()) == json.loads((home / "symmetry.json").read_text()) | {
+        "diagnostics": json.loads((home / "group.json").read_text())["diagnostics"]
+    }
+    again = valid(run("inspect", "--symmetry", "group.json", "--format", "json"))
+    assert again["units"] == valid(done)["units"] and again["fixed"] == valid(done)["fixed"]
+
+
+# twin ---------------------------------------------------------------------------------------------------------------
+
+
+def outputs(state: dict[str, torch.Tensor]) -> torch.Tensor:
+    net = network(0).double()
+    net.load_state_dict(state)
+    return net(torch.linspace(-1, 1, 20, dtype=torch.float64).reshape(5, 4))
+
+
+def test_twin_without_model_code(run: Runner, home: Path, valid: Valid) -> None:
+    done = run("twin", "--symmetry", "symmetry.json", "--weights", "a.safetensors", "-o", "t.safetensors", "--seed", "4")
+    assert done.code == 0 and done.out.startswith("written  t.safetensors, a twin of a.safetensors (seed 4)")
+    before, after = load_file(home / "a.safetensors"), load_file(home / "t.safetensors")
+    assert [*after] == [*before] and any(not torch.equal(before[n], after[n]) for n in before)
+    torch.testing.assert_close(outputs(before), outputs(after), rtol=1e-12, atol=1e-12)
+    with safe_open(home / "t.safetensors", "pt") as file:
+        assert file.metadata() == {"format": "pt", "note": "a"}
+    first = (home / "t.safetensors").read_bytes()
+    run("twin", "--symmetry", "symmetry.json", "--weights", "a.safetensors", "-o", "t.safetensors", "--seed", "4")
+    assert (home / "t.safetensors").read_bytes() == first, "the same seed, the same file"
+
+
+def test_twin_compares_outputs_when_it_can(run: Runner, valid: Valid) -> None:
+    body = valid(run("twin", "models.py:make", "--weights", "a.safetensors", "-o", "t.safetensors", "--format", "json"))
+    assert body["verification"]["equal"] and body["chosen"] == "seed 0" and body["output"] == "t.safetensors"
+    assert body["element"]["format"] == "orbitope element"
+
+
+def test_swap_moves_two(run: Runner, home: Path, valid: Valid) -> None:
+    args = ("twin", "models.py:make", "--weights", "a.safetensors", "--swap", "2", "0", "3", "-o", "t.safetensors")
+    body = valid(run(*args, "--format", "json"))
+    assert body["units_moved"] == [{"name": "2", "moved": 2, "of": 5}]
+    assert body["tensors_moved"] == ["2.bias", "2.weight", "4.weight"] or {*body["tensors_moved"]} == {
+        "2.bias",
+        "2.weight",
+        "4.weight",
+    }
+    assert body["entries_moved"] == 2 * 6 + 2 + 2 * 3
+    a, t = load_file(home / "a.safetensors"), load_file(home / "t.safetensors")
+    assert torch.equal(t["2.bias"], a["2.bias"][[3, 1, 2, 0, 4]])
+
+
+def test_a_swap_of_one_with_itself_is_the_same_point(run: Runner) -> None:
+    done = run("twin", "--symmetry", "symmetry.json", "--weights", "a.safetensors", "-o", "t.safetensors", "--swap", "0", "1", "1")
+    assert done.code == 0 and "The element moves nothing" in done.out
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_dtypes_are_kept(run: Runner, home: Path, dtype: torch.dtype) -> None:
+    state = {name: tensor.to(dtype) for name, tensor in load_file(home / "a.safetensors").items()}
+    save_file(state, home / "w.safetensors")
+    assert run("twin", "models.py:make", "--weights", "w.safetensors", "-o", "t.safetensors").code == 0
+    after = load_file(home / "t.safetensors")
+    assert {tensor.dtype for tensor in after.values()} == {dtype}
+    assert all(torch.equal(a.sort().values, b.sort().values) for n in state for a, b in [(state[n].flatten(), after[n].flatten())])
+
+
+def test_sharded_and_pytorch_files(run: Runner, home: Path) -> None:
+    state = load_file(home / "a.safetensors")
+    names = [*state]
+    save_file({n: state[n] for n in names[:3]}, home / "m-00001-of-00002.safetensors")
+    save_file({n: state[n] for n in names[3:]}, home / "m-00002-of-00002.safetensors")
+    homes = {n: f"m-0000{1 + (k >= 3)}-of-00002.safetensors" for k, n in enumerate(names)}
+    (home / "m.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": homes}))
+    torch.save(state, home / "w.pt")
+    torch.save({"epoch": 1, "state_dict": state}, home / "nested.pth")
+    written = set()
+    for source in ("a.safetensors", "m.safetensors.index.json", "w.pt", "nested.pth"):
+        assert run("twin", "--symmetry", "symmetry.json", "--weights", source, "-o", "t.safetensors").code == 0, source
+        found = load_file(home / "t.safetensors")
+        written.add(tuple(found[n].sum().item() + found[n].flatten()[0].item() for n in names))
+    assert len(written) == 1
+
+
+def test_tied_tensors_stay_right(run: Runner, home: Path) -> None:
+    from importlib.util import module_from_spec, spec_from_file_location
+
+    spec = spec_from_file_location("tied_models", home / "models.py")
+    assert spec is not None and spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    model, (x,) = module.tied()
+    torch.save(model.state_dict(), home / "tied.pt")
+    save_model(model, str(home / "tied.safetensors"))
+    for source, names in (("tied.pt", 4), ("tied.safetensors", 3)):
+        done = run("twin", "models.py:tied", "--weights", source, "-o", "t.safetensors")
+        assert done.code == 0, done.err
+        assert len(load_file(home / "t.safetensors")) == names, "no name is dropped that was there"
+        twin, _ = module.tied()
+        load_model(twin, str(home / "t.safetensors"))
+        assert twin.head.weight is twin.embed.weight
+        assert not torch.equal(twin.hidden.weight, model.hidden.weight)
+        torch.testing.assert_close(twin.double()(x), model.double()(x), rtol=1e-12, atol=1e-12)
+        model.float()
+
+
+def test_own_weights_are_the_default(run: Runner, home: Path) -> None:
+    done = run("twin", "demo:digits-mlp,seed=5", "-o", "t.safetensors")
+    assert done.code == 0 and "note  no --weights: using those that come with demo:digits-mlp,seed=5" in done.err
+    assert run("verify", "demo:digits-mlp", "--weights", "demo:digits-mlp,seed=5", "--other", "t.safetensors").code == 0
+
+
+# verify -------------------------------------------------------------------------------------------------------------
+
+
+def test_verify_finds_twins_equal_and_others_not(run: Runner, home: Path, valid: Valid) -> None:
+    run("twin", "--symmetry", "symmetry.json", "--weights", "a.safetensors", "-o", "t.safetensors")
+    args = ("verify", "models.py:make", "--weights", "a.safetensors")
+    done = run(*args, "--other", "t.safetensors")
+    assert done.code == 0 and done.out.startswith("equal  a.safetensors and t.safetensors compute the same outputs\n")
+    done = run(*args, "--other", "b.safetensors")
+    assert done.code == 1 and done.out.startswith("NOT EQUAL  a.safetensors and b.safetensors differ")
+    body = valid(run(*args, "--other", "b.safetensors", "--format", "json"))
+    assert not body["equal"] and body["guarantee"] == "numeric"
+    body = valid(run(*args, "--seed", "7", "--format", "json"))
+    assert body["equal"] and body["verification"]["sensitive"] and body["verification"]["max_rel"] < 1e-12
+
+
+def test_verify_notices_one_entry(run: Runner, home: Path) -> None:
+    state = load_file(home / "a.safetensors")
+    state["2.weight"][0, 0] += 1e-4
+    save_file(state, home / "near.safetensors")
+    assert run("verify", "models.py:make", "--weights", "a.safetensors", "--other", "near.safetensors").code == 1
+
+
+def test_verify_an_element(run: Runner, home: Path) -> None:
+    group = orbitope.SymmetryGroup.from_json(json.loads((home / "symmetry.json").read_text()))
+    (home / "g.json").write_text(json.dumps(group.sample(3).to_json()))
+    done = run("verify", "models.py:make", "--weights", "a.safetensors", "--element", "g.json")
+    assert done.code == 0 and "its image under g.json" in done.out.replace("\n       ", " ")
+    assert run("verify", "models.py:make", "--element", "g.json", "--seed", "1").code == 2
+
+
+def test_a_normed_network(run: Runner) -> None:
+    assert run("verify", "models.py:normed", "--format", "quiet").code == 0
