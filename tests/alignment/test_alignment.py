@@ -14,7 +14,7 @@ from torch import nn
 
 from orbitope import symmetries
 from orbitope.alignment import ALIGNMENTS, Problem, align
-from orbitope.alignment.weights import match_weights
+from orbitope.alignment.weights import _Descent, match_weights
 from orbitope.errors import InputError, ParametersError
 from orbitope.group import Fixed, Merged, Moving
 
@@ -113,6 +113,24 @@ def test_the_distance_never_increases_and_is_what_it_says(name, seed, starts):
 
 def _distance(a, b):
     return math.sqrt(sum(float((a[n].double() - b[n].double()).square().sum()) for n in a))
+
+
+@pytest.mark.parametrize("name", ["both axes", "both axes of five", "two fibres that meet", "three storeys"])
+def test_every_step_of_a_descent_comes_closer(name):
+    """Also where the step is not linear, so that the best assignment may lead away."""
+    group, refused = SMALL[name], 0
+    for seed in range(20):
+        a, b = _normal(group, seed), _normal(group, seed + 100)
+        descent = _Descent(Problem.of(a, b, group))
+        before = _distance(a, b)
+        for _ in range(4):
+            for unit in group.units:
+                moved = descent._improve(unit)
+                after = _distance(a, descent.b)
+                assert after < before if moved else after == before
+                refused += not moved and not descent._step(unit, None).is_identity
+                before = after
+    assert refused or not name.startswith("both")
 
 
 def test_two_layers_come_within_reach_of_the_optimum():

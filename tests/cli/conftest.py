@@ -21,7 +21,7 @@ from torch import nn
 import orbitope
 from orbitope.cli import application
 
-MODELS = '''
+MODELS = """
 import sys
 import torch
 from torch import nn
@@ -93,7 +93,7 @@ class Deep(nn.Module):
         x = self.stem(x)
         for block in self.blocks: x = x + block(x)
         return self.head(x)
-'''
+"""
 
 
 @dataclass(frozen=True)

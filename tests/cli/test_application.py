@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from tests.cli.conftest import Runner, environment, problems
 
 from orbitope.cli import application, inspection
-from tests.cli.conftest import Runner, environment, problems
 
 COMMANDS = ["inspect", "twin", "verify", "prove", "check", "explain", "align", "barrier", "demo"]
 
@@ -57,7 +57,11 @@ def test_usage_errors(run: Runner) -> None:
 
 
 def test_usage_errors_are_json_too(run: Runner, valid: Any) -> None:
-    for args in (("inspect", "--format", "json", "--no"), ("inspect", "--no", "--format=json"), ("check", "--format=json")):
+    for args in (
+        ("inspect", "--format", "json", "--no"),
+        ("inspect", "--no", "--format=json"),
+        ("check", "--format=json"),
+    ):
         done = run(*args)
         assert done.code == 2 and valid(done)["error"]["code"] == "E100"
         assert done.err.startswith("error[E100]")

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-
 from tests.cli.conftest import Runner
 
 TWIN = ("twin", "--symmetry", "symmetry.json", "-o", "out.safetensors", "--weights")
@@ -60,7 +59,10 @@ def write_bad_files(home: Path) -> None:
     half = json.loads((home / "symmetry.json").read_text())
     del half["units"]
     (home / "half.json").write_text(json.dumps(half))
-    index = {"metadata": {}, "weight_map": {"0.weight": "a.safetensors", "q": "a.safetensors", "r": "../b.safetensors"}}
+    index = {
+        "metadata": {},
+        "weight_map": {"0.weight": "a.safetensors", "q": "a.safetensors", "r": "../b.safetensors"},
+    }
     (home / "m.safetensors.index.json").write_text(json.dumps(index))
 
 
@@ -373,7 +375,16 @@ def certificate(prepared: Path) -> Path:
     path, here = prepared / "proof.orbitope", Path.cwd()
     os.chdir(prepared)
     try:
-        args = ["prove", "models.py:make", "--weights", "a.safetensors", "--data", "data.npz", "-o", str(path)]
+        args = [
+            "prove",
+            "models.py:make",
+            "--weights",
+            "a.safetensors",
+            "--data",
+            "data.npz",
+            "-o",
+            str(path),
+        ]
         result = CliRunner().invoke(application, args)
     finally:
         os.chdir(here)

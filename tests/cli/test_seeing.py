@@ -12,9 +12,9 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, load_model, save_file, save_model
+from tests.cli.conftest import Run, Runner, network
 
 import orbitope
-from tests.cli.conftest import Run, Runner, network
 
 Valid = Callable[[Run], dict[str, Any]]
 
@@ -45,7 +45,10 @@ def test_inspect_json(run: Runner, valid: Valid) -> None:
     assert body["order"] == "6! · 5!" and body["copies"] is None and body["symmetry"] is None
     assert [(u["name"], u["size"]) for u in body["units"]] == [("0", 6), ("2", 5)]
     assert body["parameters"] == {"tensors": 6, "entries": 83, "moved": 5}
-    assert valid(run("inspect", "models.py:make", "--weights", "a.safetensors", "--format=json"))["copies"]["copies"] == "86400"
+    assert (
+        valid(run("inspect", "models.py:make", "--weights", "a.safetensors", "--format=json"))["copies"]["copies"]
+        == "86400"
+    )
 
 
 def test_a_twin_pair_of_units_has_fewer_copies(run: Runner, home: Path, valid: Valid) -> None:
@@ -55,7 +58,8 @@ def test_a_twin_pair_of_units_has_fewer_copies(run: Runner, home: Path, valid: V
     save_file(state, home / "alike.safetensors")
     done = run("inspect", "models.py:make", "--weights", "alike.safetensors", "--format", "json")
     assert valid(done)["copies"]["copies"] == "43200"
-    assert "positions 1, 4 coincide" in run("inspect", "models.py:make", "--weights", "alike.safetensors").out
+    told = run("inspect", "models.py:make", "--weights", "alike.safetensors").out
+    assert "positions 1, 4 coincide" in " ".join(told.split())
 
 
 def test_inspect_names_what_it_does_not_know(run: Runner, valid: Valid) -> None:
@@ -120,7 +124,17 @@ def outputs(state: dict[str, torch.Tensor]) -> torch.Tensor:
 
 
 def test_twin_without_model_code(run: Runner, home: Path, valid: Valid) -> None:
-    done = run("twin", "--symmetry", "symmetry.json", "--weights", "a.safetensors", "-o", "t.safetensors", "--seed", "4")
+    done = run(
+        "twin",
+        "--symmetry",
+        "symmetry.json",
+        "--weights",
+        "a.safetensors",
+        "-o",
+        "t.safetensors",
+        "--seed",
+        "4",
+    )
     assert done.code == 0 and done.out.startswith("written  t.safetensors, a twin of a.safetensors (seed 4)")
     before, after = load_file(home / "a.safetensors"), load_file(home / "t.safetensors")
     assert [*after] == [*before] and any(not torch.equal(before[n], after[n]) for n in before)
@@ -128,7 +142,17 @@ def test_twin_without_model_code(run: Runner, home: Path, valid: Valid) -> None:
     with safe_open(home / "t.safetensors", "pt") as file:
         assert file.metadata() == {"format": "pt", "note": "a"}
     first = (home / "t.safetensors").read_bytes()
-    run("twin", "--symmetry", "symmetry.json", "--weights", "a.safetensors", "-o", "t.safetensors", "--seed", "4")
+    run(
+        "twin",
+        "--symmetry",
+        "symmetry.json",
+        "--weights",
+        "a.safetensors",
+        "-o",
+        "t.safetensors",
+        "--seed",
+        "4",
+    )
     assert (home / "t.safetensors").read_bytes() == first, "the same seed, the same file"
 
 
@@ -139,7 +163,18 @@ def test_twin_compares_outputs_when_it_can(run: Runner, valid: Valid) -> None:
 
 
 def test_swap_moves_two(run: Runner, home: Path, valid: Valid) -> None:
-    args = ("twin", "models.py:make", "--weights", "a.safetensors", "--swap", "2", "0", "3", "-o", "t.safetensors")
+    args = (
+        "twin",
+        "models.py:make",
+        "--weights",
+        "a.safetensors",
+        "--swap",
+        "2",
+        "0",
+        "3",
+        "-o",
+        "t.safetensors",
+    )
     body = valid(run(*args, "--format", "json"))
     assert body["units_moved"] == [{"name": "2", "moved": 2, "of": 5}]
     assert body["tensors_moved"] == ["2.bias", "2.weight", "4.weight"] or {*body["tensors_moved"]} == {
@@ -153,7 +188,19 @@ def test_swap_moves_two(run: Runner, home: Path, valid: Valid) -> None:
 
 
 def test_a_swap_of_one_with_itself_is_the_same_point(run: Runner) -> None:
-    done = run("twin", "--symmetry", "symmetry.json", "--weights", "a.safetensors", "-o", "t.safetensors", "--swap", "0", "1", "1")
+    done = run(
+        "twin",
+        "--symmetry",
+        "symmetry.json",
+        "--weights",
+        "a.safetensors",
+        "-o",
+        "t.safetensors",
+        "--swap",
+        "0",
+        "1",
+        "1",
+    )
     assert done.code == 0 and "The element moves nothing" in done.out
 
 
@@ -164,7 +211,11 @@ def test_dtypes_are_kept(run: Runner, home: Path, dtype: torch.dtype) -> None:
     assert run("twin", "models.py:make", "--weights", "w.safetensors", "-o", "t.safetensors").code == 0
     after = load_file(home / "t.safetensors")
     assert {tensor.dtype for tensor in after.values()} == {dtype}
-    assert all(torch.equal(a.sort().values, b.sort().values) for n in state for a, b in [(state[n].flatten(), after[n].flatten())])
+    assert all(
+        torch.equal(a.sort().values, b.sort().values)
+        for n in state
+        for a, b in [(state[n].flatten(), after[n].flatten())]
+    )
 
 
 def test_sharded_and_pytorch_files(run: Runner, home: Path) -> None:
@@ -199,7 +250,10 @@ def test_tied_tensors_stay_right(run: Runner, home: Path) -> None:
         assert done.code == 0, done.err
         assert len(load_file(home / "t.safetensors")) == names, "no name is dropped that was there"
         twin, _ = module.tied()
-        load_model(twin, str(home / "t.safetensors"))
+        if source == "tied.pt":
+            twin.load_state_dict(load_file(home / "t.safetensors"))
+        else:
+            load_model(twin, str(home / "t.safetensors"))
         assert twin.head.weight is twin.embed.weight
         assert not torch.equal(twin.hidden.weight, model.hidden.weight)
         torch.testing.assert_close(twin.double()(x), model.double()(x), rtol=1e-12, atol=1e-12)

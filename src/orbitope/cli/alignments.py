@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import click
 
@@ -38,7 +37,8 @@ def align(
 ) -> Result:
     """Bring weights as close to others as symmetry allows.
 
-    The twin of B that is found near A is written; it computes the same function as B, exactly. That no other twin is closer is not claimed.
+    The twin of B that is found near A is written; it computes the same function as B, exactly. That no other twin is
+    closer is not claimed.
     """
     from orbitope import alignment
     from orbitope.files import atomic_write

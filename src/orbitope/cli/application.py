@@ -19,7 +19,18 @@ from typing import Any
 
 import click
 
-from orbitope.cli.output import DEBUG_KEY, FORMAT_KEY, FORMATS, STDOUT_KEY, Format, Result, emit, emit_error, silence, writing
+from orbitope.cli.output import (
+    DEBUG_KEY,
+    FORMAT_KEY,
+    FORMATS,
+    STDOUT_KEY,
+    Format,
+    Result,
+    emit,
+    emit_error,
+    silence,
+    writing,
+)
 from orbitope.errors import InputError, OrbitopeError
 
 CHAPTERS: dict[str, dict[str, str]] = {
@@ -218,7 +229,12 @@ def _installed(package: str) -> str:
     epilog="Exit codes: 0 established, 1 a valid run whose claim was not established, 2 bad input, 130 interrupted.",
 )
 @click.option(
-    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Print it and leave."
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_version,
+    help="Print it and leave.",
 )
 @click.pass_context
 def application(ctx: click.Context) -> None:

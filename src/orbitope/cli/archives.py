@@ -53,8 +53,31 @@ TREES = {None, "builtins.tuple", "builtins.list", "builtins.dict", "collections.
 FUNCTIONS = {
     *("Symbol", "Integer", "Rational", "Float", "Add", "Mul", "Pow", "Abs", "Max", "Min", "Mod", "PythonMod"),
     *("FloorDiv", "CleanDiv", "CeilDiv", "CeilToInt", "FloorToInt", "TruncToInt", "RoundToInt", "IntTrueDiv"),
-    *("FloatTrueDiv", "ToFloat", "ModularIndexing", "Where", "Eq", "Ne", "Gt", "Lt", "Ge", "Le", "And", "Or", "Not"),
-    *("StrictLessThan", "LessThan", "StrictGreaterThan", "GreaterThan", "Equality", "Unequality", "floor", "ceiling"),
+    *(
+        "FloatTrueDiv",
+        "ToFloat",
+        "ModularIndexing",
+        "Where",
+        "Eq",
+        "Ne",
+        "Gt",
+        "Lt",
+        "Ge",
+        "Le",
+        "And",
+        "Or",
+        "Not",
+    ),
+    *(
+        "StrictLessThan",
+        "LessThan",
+        "StrictGreaterThan",
+        "GreaterThan",
+        "Equality",
+        "Unequality",
+        "floor",
+        "ceiling",
+    ),
 }
 """What a size expression may call."""
 
@@ -62,7 +85,17 @@ METHODS = {"size", "stride", "storage_offset", "dim"}
 """What a guard may ask of an input."""
 
 _EXPRESSIONS = (
-    *(ast.Expression, ast.Constant, ast.Name, ast.Load, ast.keyword, ast.Call, ast.Subscript, ast.Attribute, ast.Tuple),
+    *(
+        ast.Expression,
+        ast.Constant,
+        ast.Name,
+        ast.Load,
+        ast.keyword,
+        ast.Call,
+        ast.Subscript,
+        ast.Attribute,
+        ast.Tuple,
+    ),
     *(ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.operator, ast.unaryop, ast.boolop, ast.cmpop),
 )
 

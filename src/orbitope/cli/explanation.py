@@ -27,12 +27,15 @@ if TYPE_CHECKING:
 @options.data
 @options.loss
 @click.option(
-    "--certificate", metavar="FILE.orbitope", help="A certificate of this loss, to be cited where it refutes convexity."
+    "--certificate",
+    metavar="FILE.orbitope",
+    help="A certificate of this loss, to be cited where it refutes convexity.",
 )
 def explain(model: str, weights: str | None, data: str, loss: str, certificate: str | None) -> Result:
     """Show where the loss is convex, and where that breaks.
 
-    In the inputs, in each layer alone, and in all parameters jointly. "But ReLU is convex and non-decreasing": the answer names the operation where the composition rule breaks.
+    In the inputs, in each layer alone, and in all parameters jointly. "But ReLU is convex and non-decreasing": the
+    answer names the operation where the composition rule breaks.
     """
     from orbitope import curvature
 
@@ -69,7 +72,10 @@ def _human(found: Explanation) -> RenderableType:
     """Verdicts by axis, each with its reason and derivation, then the answer in sentences."""
     blocks = [(f"layer {a.name}" if a.name else "(root)", a.loss) for a in found.blocks]
     sections = [
-        ("in the inputs, at these parameters", [("outputs", found.inputs.outputs), ("loss F", found.inputs.loss)]),
+        (
+            "in the inputs, at these parameters",
+            [("outputs", found.inputs.outputs), ("loss F", found.inputs.loss)],
+        ),
         ("in the parameters of one module alone, all others held", blocks),
         ("in all parameters jointly", [("loss F", found.joint.loss)]),
     ]

@@ -45,7 +45,11 @@ def from_factory(label: str) -> Made:
     if isinstance(found, nn.Module):
         return found, None, {}
     if not callable(found):
-        raise ModelArgumentError(f"{label} is not a factory", got=type(found).__name__, fix=f"name a function that returns {RETURNS}")
+        raise ModelArgumentError(
+            f"{label} is not a factory",
+            got=type(found).__name__,
+            fix=f"name a function that returns {RETURNS}",
+        )
     return _made(label, _run(label, "the factory failed", found))
 
 
@@ -54,7 +58,11 @@ def _import(label: str, home: str) -> Any:
     if home.endswith(".py"):
         path = Path(home)
         if not path.is_file():
-            raise FileError(f"cannot read {home}", at=home, got="a folder" if path.is_dir() else "No such file or directory")
+            raise FileError(
+                f"cannot read {home}",
+                at=home,
+                got="a folder" if path.is_dir() else "No such file or directory",
+            )
         sys.path.insert(0, str(path.parent.resolve()))
         spec = importlib.util.spec_from_file_location(path.stem, path)
         if spec is None or spec.loader is None:
@@ -80,7 +88,10 @@ def _run(label: str, what: str, code: Callable[[], Any]) -> Any:
         place = f"{Path(own[-1].filename).name}:{own[-1].lineno}: {own[-1].line}" if own else label
         first = (str(error).strip().splitlines() or [""])[0]
         raise ModelArgumentError(
-            f"{label}: {what}", at=place, got=f"{type(error).__name__}: {first[:300]}", fix="it must run in this environment without arguments"
+            f"{label}: {what}",
+            at=place,
+            got=f"{type(error).__name__}: {first[:300]}",
+            fix="it must run in this environment without arguments",
         ) from error
 
 

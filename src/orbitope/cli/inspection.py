@@ -118,9 +118,7 @@ def _body(
             | {"unknown": d.unknown}
             for d in group.diagnostics
         ],
-        "unknown_operations": [
-            {"operation": name, "places": places} for name, places in _unknown(graph).items()
-        ],
+        "unknown_operations": [{"operation": name, "places": places} for name, places in _unknown(graph).items()],
         "unused": list(group.unused),
         "copies": None if copies is None else copies.to_json(),
         "guarantee": "exact",
@@ -169,10 +167,10 @@ def _sentence(group: SymmetryGroup) -> Text:
     moved = [unit for unit in group.units if unit.size > 1]
     if not moved:
         return Text("No permutation of units keeps the function: the group is trivial.")
-    power = f"10^{group.log10_order:.2f}"
+    size = f"≈ 10^{group.log10_order:.2f}" if group.log10_order >= 4 else f"= {group.order}"
     return Text.assemble(
         "Exchanging units gives this network ",
-        (f"{factorials(group)} ≈ {power}" if group.log10_order >= 4 else f"{factorials(group)} = {group.order}", "bold green"),
+        (f"{factorials(group)} {size}", "bold green"),
         " equivalent copies: so many permutations, in ",
         f"{plural(len(moved), 'set')} of units, keep its function whatever its weights are ",
         ("(exact for the traced program).", "dim"),

@@ -119,14 +119,19 @@ def load_model(label: str, shapes: Sequence[str] = ()) -> Model:
 def _refuse_other_kinds(label: str) -> None:
     got = fix = ""
     if label.endswith(".onnx"):
-        got, fix = "an ONNX file, which is not supported yet", "name the PyTorch model that it was written from"
+        got, fix = (
+            "an ONNX file, which is not supported yet",
+            "name the PyTorch model that it was written from",
+        )
     elif label.endswith((*PICKLED, ".safetensors", ".safetensors.index.json")):
-        got, fix = "weights, which do not say how they are used", f"name a model ({FORMS}) and add --weights {label}"
+        got, fix = (
+            "weights, which do not say how they are used",
+            f"name a model ({FORMS}) and add --weights {label}",
+        )
     elif label.endswith(".json"):
         got, fix = "a JSON file", f"if it is a symmetry file, pass --symmetry {label}"
-    elif ":" not in label:
-        if os.path.isdir(label):
-            got, fix = "a folder; Hugging Face folders are not supported yet", "write a factory that loads it"
+    elif ":" not in label and os.path.isdir(label):
+        got, fix = "a folder; Hugging Face folders are not supported yet", "write a factory that loads it"
     if got or not re.fullmatch(r".+:[A-Za-z_][\w.]*", label):
         raise ModelArgumentError(
             f"{label!r} does not name a model", got=got or None, fix=fix or f"a MODEL is one of {FORMS}"

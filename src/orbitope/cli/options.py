@@ -16,7 +16,9 @@ inputs = click.option(
     help="Shape of an example input, batch first, as 8x3x32x32 or 8x128:int64; once for each input.",
 )
 symmetry = click.option(
-    "--symmetry", metavar="FILE", help="A file that inspect -o wrote, instead of a MODEL; no model code is needed."
+    "--symmetry",
+    metavar="FILE",
+    help="A file that inspect -o wrote, instead of a MODEL; no model code is needed.",
 )
 weights = click.option(
     "--weights",
@@ -45,5 +47,9 @@ loss = click.option(
 def output(ending: str, what: str, required: bool = True) -> Any:
     """``-o``: where to write."""
     return click.option(
-        "-o", "--output", required=required, metavar=f"FILE{ending}", help=f"Where to write {what}; whole or not at all."
+        "-o",
+        "--output",
+        required=required,
+        metavar=f"FILE{ending}",
+        help=f"Where to write {what}; whole or not at all.",
     )

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TextIO
 
 import click
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -103,7 +103,6 @@ class Talk:
         with Progress(spinner, words, BarColumn(24), TimeElapsedColumn(), console=screen, transient=True) as bars:
             task = bars.add_task(text, total=None)
             yield lambda done, total: bars.update(task, completed=done, total=total)
-
 
     def stages(self) -> tuple[Console, Console]:
         """Two consoles for code that tells its result as it goes: for the result, and for progress."""
@@ -242,9 +241,9 @@ class Prose:
         """Keep the text; strings are taken as they are."""
         self.text = Text(text) if isinstance(text, str) else text
 
-    def __rich_console__(self, screen: Console, options: Any) -> Iterator[RenderableType]:
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """The text at the width that is right here."""
-        yield from screen.render(self.text, options.update(width=min(options.max_width, PROSE)))
+        yield from console.render(self.text, options.update(width=min(options.max_width, PROSE)))
 
 
 def verdict(word: str, good: bool, sentence: str) -> RenderableType:

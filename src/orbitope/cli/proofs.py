@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 def prove(model: str, weights: str | None, data: str, loss: str, claim: str, output: str) -> Result:
     """Prove that the loss is not convex; write a certificate.
 
-    The claim is about the loss as a function of the trainable parameters. The bounds are rigorous; `orbitope check` verifies the file without trusting this command. Exit code 1 where nothing
-    is proved, with the reason.
+    The claim is about the loss as a function of the trainable parameters. The bounds are rigorous; orbitope check
+    verifies the file without trusting this command. Exit code 1 where nothing is proved, with the reason.
     """
     from orbitope import proof
 
@@ -99,7 +99,9 @@ def _interval(low: float, high: float) -> str:
 def _not_proven(found: NotProven) -> Any:
     tried = columns([(f"tried  {text}",) for text in found.tried], ["dim"]) if found.tried else None
     return stack(
-        verdict("NOT PROVEN", False, found.reason), tried, Prose("This is no proof of convexity. Nothing was written.")
+        verdict("NOT PROVEN", False, found.reason),
+        tried,
+        Prose("This is no proof of convexity. Nothing was written."),
     )
 
 
@@ -109,12 +111,15 @@ def _not_proven(found: NotProven) -> Any:
 @command("check")
 @click.argument("file")
 @click.option(
-    "--limit", type=click.IntRange(min=1), help="Refuse to begin beyond so many multiply-adds; 10^9 by default."
+    "--limit",
+    type=click.IntRange(min=1),
+    help="Refuse to begin beyond so many multiply-adds; 10^9 by default.",
 )
 def check(file: str, limit: int | None) -> Result:
     """Verify a certificate, independently of the prover.
 
-    Every value is computed again, in exact integers, by one file that shares no code with the rest. Exit code 0 where it is accepted, 1 where its claim is not established, 2 where it is unreadable or was altered.
+    Every value is computed again, in exact integers, by one file that shares no code with the rest. Exit code 0 where
+    it is accepted, 1 where its claim is not established, 2 where it is unreadable or was altered.
     """
     from orbitope.proof import check_certificate
 
@@ -127,12 +132,17 @@ def check(file: str, limit: int | None) -> Result:
 def _verdict(found: Verdict) -> Any:
     if not found.accepted:
         return stack(
-            verdict("REJECTED", False, found.reason), Prose("The claim is not established; it may still be true.")
+            verdict("REJECTED", False, found.reason),
+            Prose("The claim is not established; it may still be true."),
         )
     rows = [
         ("gap, at least", f"{found.gap_float:.9g}", "exact"),
         ("quasi-convexity", "refuted too" if found.quasiconvex_refuted else "not refuted", "exact"),
-        ("weight decay", f"still not convex with (μ/2)‖variables‖² added, for μ < {found.weight_decay:.4g}", "exact"),
+        (
+            "weight decay",
+            f"still not convex with (μ/2)‖variables‖² added, for μ < {found.weight_decay:.4g}",
+            "exact",
+        ),
         ("arithmetic", found.arithmetic, ""),
         ("cost", f"{number(found.multiply_adds)} multiply-adds in {found.seconds:.1f} s", ""),
     ]

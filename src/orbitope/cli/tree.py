@@ -95,7 +95,9 @@ def _walk(branch: Branch, indent: str, rows: list[Row], everything: bool, buffer
         units = part.units or [("", None)]
         for j, (suffix, unit) in enumerate(units):
             first = j == 0
-            shown = name + Text(suffix, "dim") if first else Text.assemble((below, "dim"), (label, "dim"), (suffix, "dim"))
+            shown = (
+                name + Text(suffix, "dim") if first else Text.assemble((below, "dim"), (label, "dim"), (suffix, "dim"))
+            )
             rows.append((shown, *_cells(unit, everything, buffers)))
         _walk(part, below, rows, everything, buffers)
 
@@ -129,7 +131,11 @@ def _cells(unit: Units | None, everything: bool, buffers: Collection[str]) -> tu
         return Text(), Text(), Text()
     size = Text.assemble((f"{unit.size:>5} ", "cyan"), unit.role)
     over = ", ".join(f"{name} ({size})" for name, size in zip(unit.over, unit.over_sizes, strict=True))
-    return size, Text(f"in each of {over}" if over else "", "dim"), Text(_axes(unit.acts_on, everything, buffers))
+    return (
+        size,
+        Text(f"in each of {over}" if over else "", "dim"),
+        Text(_axes(unit.acts_on, everything, buffers)),
+    )
 
 
 def _axes(spots: Sequence[tuple[str, int]], everything: bool, buffers: Collection[str] = ()) -> str:

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 @options.symmetry
 @options.inputs
 @options.weights
-@click.option("--seed", type=int, help="Draw a random element; the same for the same seed. This is the default, with 0.")
+@click.option(
+    "--seed", type=int, help="Draw a random element; the same for the same seed. This is the default, with 0."
+)
 @click.option(
     "--swap",
     nargs=3,
@@ -146,5 +148,3 @@ def _human(body: dict[str, Any], g: Element, verification: Verification | None) 
     trivial = body["entries_moved"] == 0
     note = "The element moves nothing on these weights: the twin is the same point." if trivial else None
     return stack(head, facts(rows), Prose(note) if note else None)
-
-

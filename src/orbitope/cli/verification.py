@@ -55,7 +55,8 @@ def verify(
 ) -> Result:
     """Compare the outputs of two sets of weights.
 
-    The real model is run with both, in its own dtype and in float64. Exit code 0 where all are equal within the tolerance, 1 where one is not.
+    The real model is run with both, in its own dtype and in float64. Exit code 0 where all outputs are equal within
+    the tolerance, 1 where one is not.
     """
     from orbitope import comparison
 
@@ -72,7 +73,9 @@ def verify(
         check(group, loaded)
         g = choose(group, seed or 0, None, element)
     with talk().wait("comparing outputs"):
-        found = comparison.verify(network.program or network.module, g, network.inputs(), network.kwargs, loaded.tensors)
+        found = comparison.verify(
+            network.program or network.module, g, network.inputs(), network.kwargs, loaded.tensors
+        )
     against = other or f"its image under {element or f'a random element (seed {seed or 0})'}"
     body = {
         "model": model,

@@ -191,7 +191,12 @@ def check_output(path: str, ending: str = "") -> None:
         FileError: the folder is missing or cannot be written, or the path is a folder.
     """
     if not path.endswith(ending):
-        raise InputError(f"cannot write {path}", at=path, why=f"what is written is of the kind {ending}", fix=f"end the name in {ending}")
+        raise InputError(
+            f"cannot write {path}",
+            at=path,
+            why=f"what is written is of the kind {ending}",
+            fix=f"end the name in {ending}",
+        )
     target = Path(os.path.realpath(path))
     got = ""
     if target.is_dir():

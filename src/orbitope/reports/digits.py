@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -84,7 +85,7 @@ def classifier(hidden: Sequence[int] = (32, 32), activation: str = "relu", seed:
     widths = (PIXELS, *hidden)
     with _seeded(seed):
         layers: list[nn.Module] = []
-        for fan_in, fan_out in zip(widths[:-1], widths[1:], strict=True):
+        for fan_in, fan_out in pairwise(widths):
             layers += [nn.Linear(fan_in, fan_out), ACTIVATIONS[activation]()]
         return nn.Sequential(*layers, nn.Linear(widths[-1], CLASSES)).eval()
 
