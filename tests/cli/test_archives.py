@@ -232,7 +232,7 @@ def test_damaged_archives(archive: Path, tmp_path: Path) -> None:
     for k, data in enumerate((whole[: len(whole) // 2], whole[:10], b"", b"PK\x03\x04" + bytes(500))):
         path = tmp_path / f"{k}.pt2"
         path.write_bytes(data)
-        with pytest.raises(FileError, match="as a torch.export archive"):
+        with pytest.raises(FileError, match="as a torch"):
             read_archive(str(path))
     with pytest.raises(FileError, match="cannot read"):
         read_archive(str(tmp_path / "none.pt2"))

@@ -79,9 +79,7 @@ class Application(click.Group):
                 found = [(name, self.get_command(ctx, name)) for name in names]
                 formatter.write_dl([(name, c.get_short_help_str(80)) for name, c in found if c is not None])
 
-    def main(  # type: ignore[override]
-        self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
-    ) -> None:
+    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> None:
         """Run a command line, and leave with its exit code."""
         given = [*(sys.argv[1:] if args is None else args)]
         stream, form, debug = sys.stdout, _requested(given), "--debug" in given
@@ -126,9 +124,10 @@ class Application(click.Group):
 def _requested(args: Sequence[str]) -> Format:
     """The format that a command line asks for, also where the rest of it cannot be parsed."""
     chosen: Format = "human"
-    for k, arg in enumerate(args):
-        value = args[k + 1] if arg == "--format" and k + 1 < len(args) else arg.removeprefix("--format=")
-        chosen = next((form for form in FORMATS if value == form and arg.startswith("--format")), chosen)
+    for arg, following in zip(args, [*args[1:], ""], strict=True):
+        for form in FORMATS:
+            if arg == f"--format={form}" or (arg == "--format" and following == form):
+                chosen = form
     return chosen
 
 

@@ -46,7 +46,7 @@ def load_data(label: str) -> Data:
     if name == "digits" and split in ("", "all", "train", "test"):
         from orbitope.reports.digits import digits
 
-        return Data(label, *digits(split or "all"))  # type: ignore[arg-type]
+        return Data(label, *digits(split or "all"))
     if label.endswith(".safetensors"):
         from orbitope.cli.weights import read_weights
 

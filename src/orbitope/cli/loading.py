@@ -119,15 +119,10 @@ def load_model(label: str, shapes: Sequence[str] = ()) -> Model:
 def _refuse_other_kinds(label: str) -> None:
     got = fix = ""
     if label.endswith(".onnx"):
-        got, fix = (
-            "an ONNX file, which is not supported yet",
-            "name the PyTorch model that it was written from",
-        )
+        got, fix = "an ONNX file, which is not supported yet", "name the PyTorch model that it was written from"
     elif label.endswith((*PICKLED, ".safetensors", ".safetensors.index.json")):
-        got, fix = (
-            "weights, which do not say how they are used",
-            f"name a model ({FORMS}) and add --weights {label}",
-        )
+        got = "weights, which do not say how they are used"
+        fix = f"name a model ({FORMS}) and add --weights {label}"
     elif label.endswith(".json"):
         got, fix = "a JSON file", f"if it is a symmetry file, pass --symmetry {label}"
     elif ":" not in label and os.path.isdir(label):

@@ -99,8 +99,14 @@ class Talk:
             return
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+        class Bar(BarColumn):
+            """Shown once there is a total."""
+
+            def render(self, task: Any) -> Any:
+                return Text() if task.total is None else super().render(task)
+
         spinner, words = SpinnerColumn(), TextColumn("{task.description}", markup=False)
-        with Progress(spinner, words, BarColumn(24), TimeElapsedColumn(), console=screen, transient=True) as bars:
+        with Progress(spinner, words, Bar(24), TimeElapsedColumn(), console=screen, transient=True) as bars:
             task = bars.add_task(text, total=None)
             yield lambda done, total: bars.update(task, completed=done, total=total)
 

@@ -135,13 +135,10 @@ def _human(body: dict[str, Any], g: Element, verification: Verification | None) 
     if body["output"] is None:
         return verdict("NOT WRITTEN", False, f"the outputs differ: {verification.reason if verification else ''}")
     head = verdict("written", True, f"{body['output']}, a twin of {body['weights']} ({body['chosen']})")
+    entries = f"{number(body['entries_moved'])} of {number(body['entries'])}"
     rows = [
         ("positions moved", moved_units(body), "exact"),
-        (
-            "entries changed",
-            f"{number(body['entries_moved'])} of {number(body['entries'])}, in {plural(len(body['tensors_moved']), 'tensor')}",
-            "exact",
-        ),
+        ("entries changed", f"{entries}, in {plural(len(body['tensors_moved']), 'tensor')}", "exact"),
     ]
     if verification is not None:
         rows.append(("outputs agree to", f"{verification.max_rel:.1e} relative ({verification.dtype})", "numeric"))
