@@ -138,12 +138,8 @@ _add(
 )
 _add("mlp_width_1", lambda: seq(L(3, 1), nn.ReLU(), L(1, 2)), [(4, 3)], 1, "1! = 1")
 _add("linear_only", lambda: seq(L(3, 2)), [(4, 3)], 1, "inputs and outputs are fixed")
-_add(
-    "mlp_unbatched", lambda: seq(L(3, 7), nn.ReLU(), L(7, 2)), [(3,)], fac(7), "7!; a vector without batch axis"
-)
-_add(
-    "mlp_extra_axes", lambda: seq(L(3, 7), nn.ReLU(), L(7, 2)), [(2, 5, 4, 3)], fac(7), "7!; leading axes are inputs'"
-)
+_add("mlp_unbatched", lambda: seq(L(3, 7), nn.ReLU(), L(7, 2)), [(3,)], fac(7), "7!; a vector without batch axis")
+_add("mlp_extra_axes", lambda: seq(L(3, 7), nn.ReLU(), L(7, 2)), [(2, 5, 4, 3)], fac(7), "7!; leading axes are inputs'")
 _add(
     "mlp_layer_norm",
     lambda: seq(L(3, 7), nn.LayerNorm(7), nn.ReLU(), L(7, 5), nn.LayerNorm(5), nn.GELU(), L(5, 2)),
@@ -182,7 +178,11 @@ _add(
 _add(
     "mlp_residual",
     lambda: model(
-        lambda m, x: m.out((h := m.first(x)) + m.down(relu(m.up(h)))), first=L(3, 6), up=L(6, 8), down=L(8, 6), out=L(6, 2)
+        lambda m, x: m.out((h := m.first(x)) + m.down(relu(m.up(h)))),
+        first=L(3, 6),
+        up=L(6, 8),
+        down=L(8, 6),
+        out=L(6, 2),
     ),
     [(4, 3)],
     fac(6, 8),
@@ -218,9 +218,7 @@ _add(
 )
 _add(
     "shared_layer_two_inputs",
-    lambda: model(
-        lambda m, x, y: m.out(torch.cat([relu(m.enc(x)), relu(m.enc(y))], dim=1)), enc=L(3, 5), out=L(10, 2)
-    ),
+    lambda: model(lambda m, x, y: m.out(torch.cat([relu(m.enc(x)), relu(m.enc(y))], dim=1)), enc=L(3, 5), out=L(10, 2)),
     [(4, 3), (4, 3)],
     fac(5),
     "5!: both halves of out move alike",
@@ -240,12 +238,16 @@ _add("tied_autoencoder", _tied_autoencoder, [(3, 4)], fac(5), "5!: encoder rows 
 
 
 def _tied_layers() -> nn.Module:
-    net = model(lambda m, x: m.out(relu(m.b(relu(m.a(relu(m.first(x))))))), first=L(3, 6), a=L(6, 6), b=L(6, 6), out=L(6, 2))
+    net = model(
+        lambda m, x: m.out(relu(m.b(relu(m.a(relu(m.first(x))))))), first=L(3, 6), a=L(6, 6), b=L(6, 6), out=L(6, 2)
+    )
     net.b.weight = net.a.weight
     return net
 
 
-_add("tied_weights", _tied_layers, [(4, 3)], fac(6), "6!: one weight maps stage 1 to 2 and 2 to 3, so all three are one")
+_add(
+    "tied_weights", _tied_layers, [(4, 3)], fac(6), "6!: one weight maps stage 1 to 2 and 2 to 3, so all three are one"
+)
 
 
 def _tied_embeddings() -> nn.Module:
@@ -267,7 +269,9 @@ def _tokens() -> Inputs:
 _add("tied_embeddings", _tied_embeddings, _tokens, fac(6, 7), "6! of the stream, 7! inside; tokens are fixed")
 _add(
     "embedding_mean_pool",
-    lambda: model(lambda m, t: m.out(relu(m.mid(m.emb(t).mean(dim=1)))), emb=nn.Embedding(11, 6), mid=L(6, 5), out=L(5, 2)),
+    lambda: model(
+        lambda m, t: m.out(relu(m.mid(m.emb(t).mean(dim=1)))), emb=nn.Embedding(11, 6), mid=L(6, 5), out=L(5, 2)
+    ),
     _tokens,
     fac(6, 5),
     "6!·5!",
@@ -318,7 +322,11 @@ _add(
 _add(
     "bilinear",
     lambda: model(
-        lambda m, x: m.out(m.mix(relu(m.a(x)), relu(m.b(x)))), a=L(3, 5), b=L(3, 4), mix=nn.Bilinear(5, 4, 6), out=L(6, 2)
+        lambda m, x: m.out(m.mix(relu(m.a(x)), relu(m.b(x)))),
+        a=L(3, 5),
+        b=L(3, 4),
+        mix=nn.Bilinear(5, 4, 6),
+        out=L(6, 2),
     ),
     [(4, 3)],
     fac(5, 4, 6),
@@ -327,7 +335,10 @@ _add(
 _add(
     "outer_product",
     lambda: model(
-        lambda m, x: m.out(torch.einsum("bi,bj->bij", relu(m.a(x)), relu(m.b(x))).flatten(1)), a=L(3, 5), b=L(3, 4), out=L(20, 2)
+        lambda m, x: m.out(torch.einsum("bi,bj->bij", relu(m.a(x)), relu(m.b(x))).flatten(1)),
+        a=L(3, 5),
+        b=L(3, 4),
+        out=L(20, 2),
     ),
     [(4, 3)],
     fac(5, 4),
@@ -395,7 +406,9 @@ _add(
 )
 _add(
     "max_over_hidden",
-    lambda: model(lambda m, x: m.out(relu(m.a(x))) + m.b(x).amax(dim=1, keepdim=True), a=L(3, 7), b=L(3, 5), out=L(7, 2)),
+    lambda: model(
+        lambda m, x: m.out(relu(m.a(x))) + m.b(x).amax(dim=1, keepdim=True), a=L(3, 7), b=L(3, 5), out=L(7, 2)
+    ),
     [(4, 3)],
     fac(7, 5),
     "7!·5!",
@@ -667,7 +680,9 @@ class InvertedResidual(nn.Module):
 
 _add(
     "mobilenet",
-    lambda: seq(conv_bn(2, 5), InvertedResidual(5, 8), InvertedResidual(5, 6), nn.AdaptiveAvgPool2d(1), nn.Flatten(), L(5, 3)),
+    lambda: seq(
+        conv_bn(2, 5), InvertedResidual(5, 8), InvertedResidual(5, 6), nn.AdaptiveAvgPool2d(1), nn.Flatten(), L(5, 3)
+    ),
     [(2, 2, 5, 4)],
     fac(5, 8, 6),
     "5! of the stream, 8! and 6! inside",
@@ -704,9 +719,10 @@ _add(
     "convnext_block",
     lambda: model(
         lambda m, x: m.out(
-            ((h := m.stem(x)) + (m.gamma * m.down(F.gelu(m.up(m.norm(m.dw(h).permute(0, 2, 3, 1)))))).permute(0, 3, 1, 2)).mean(
-                (2, 3)
-            )
+            (
+                (h := m.stem(x))
+                + (m.gamma * m.down(F.gelu(m.up(m.norm(m.dw(h).permute(0, 2, 3, 1)))))).permute(0, 3, 1, 2)
+            ).mean((2, 3))
         ),
         stem=C2(2, 5, 2, 2),
         dw=C2(5, 5, 3, padding=1, groups=5),
@@ -723,7 +739,13 @@ _add(
 _add(
     "instance_norm",
     lambda: seq(
-        C2(2, 5, 3), nn.InstanceNorm2d(5, affine=True), nn.ReLU(), C2(5, 4, 1), nn.InstanceNorm2d(4), nn.ReLU(), C2(4, 3, 1)
+        C2(2, 5, 3),
+        nn.InstanceNorm2d(5, affine=True),
+        nn.ReLU(),
+        C2(5, 4, 1),
+        nn.InstanceNorm2d(4),
+        nn.ReLU(),
+        C2(4, 3, 1),
     ),
     [(2, 2, 6, 5)],
     fac(5, 4),
@@ -776,7 +798,12 @@ def _unet(up: str) -> Callable[[], nn.Module]:
 
         rise = nn.ConvTranspose2d(7, 4, 2, 2) if up == "transpose" else C2(7, 4, 1)
         return model(
-            forward, enc1=C2(2, 5, 3, padding=1), enc2=C2(5, 7, 3, padding=1), up=rise, dec=C2(9, 6, 3, padding=1), out=C2(6, 3, 1)
+            forward,
+            enc1=C2(2, 5, 3, padding=1),
+            enc2=C2(5, 7, 3, padding=1),
+            up=rise,
+            dec=C2(9, 6, 3, padding=1),
+            out=C2(6, 3, 1),
         )
 
     return build
@@ -788,7 +815,13 @@ _add("unet_bilinear", _unet("bilinear"), [(2, 2, 8, 6)], fac(5, 7, 4, 6), "resam
 _add(
     "channel_shuffle",
     lambda: seq(
-        C2(2, 18, 3), nn.ReLU(), C2(18, 18, 1, groups=3), nn.ChannelShuffle(3), nn.ReLU(), C2(18, 12, 1, groups=3), C2(12, 2, 1)
+        C2(2, 18, 3),
+        nn.ReLU(),
+        C2(18, 18, 1, groups=3),
+        nn.ChannelShuffle(3),
+        nn.ReLU(),
+        C2(18, 12, 1, groups=3),
+        C2(12, 2, 1),
     ),
     [(2, 2, 5, 4)],
     fac(3) * fac(6) ** 3 * fac(3) * fac(2) ** 9 * fac(4) ** 3,
@@ -796,7 +829,9 @@ _add(
 )
 _add(
     "channel_shuffle_coprime",
-    lambda: seq(C2(2, 6, 1), C2(6, 6, 1, groups=2), nn.ChannelShuffle(2), nn.ReLU(), C2(6, 4, 1, groups=2), C2(4, 3, 1)),
+    lambda: seq(
+        C2(2, 6, 1), C2(6, 6, 1, groups=2), nn.ChannelShuffle(2), nn.ReLU(), C2(6, 4, 1, groups=2), C2(4, 3, 1)
+    ),
     [(2, 2, 5, 4)],
     None,
     "blocks of the shuffle do not nest with the next groups: fixed there",
@@ -873,7 +908,9 @@ class Mixer(nn.Module):
         return self.out(x.mean(1))
 
 
-_add("mixer", lambda: Mixer().eval(), [(2, 2, 4, 6)], fac(5, 4, 7), "5! of the stream, 4! over tokens, 7! over channels")
+_add(
+    "mixer", lambda: Mixer().eval(), [(2, 2, 4, 6)], fac(5, 4, 7), "5! of the stream, 4! over tokens, 7! over channels"
+)
 _add(
     "pools",
     lambda: seq(
@@ -901,12 +938,20 @@ _add(
 )
 _add(
     "dilated",
-    lambda: seq(C2(2, 5, 3, dilation=2), nn.ReLU(), C2(5, 4, (3, 2), padding="same", dilation=(1, 2)), nn.ReLU(), C2(4, 3, 1)),
+    lambda: seq(
+        C2(2, 5, 3, dilation=2), nn.ReLU(), C2(5, 4, (3, 2), padding="same", dilation=(1, 2)), nn.ReLU(), C2(4, 3, 1)
+    ),
     [(2, 2, 8, 7)],
     fac(5, 4),
     "5!·4!",
 )
-_add("conv1d", lambda: seq(C1(2, 5, 3), nn.ReLU(), C1(5, 4, 2, stride=2), nn.ReLU(), C1(4, 3, 1)), [(3, 2, 9)], fac(5, 4), "5!·4!")
+_add(
+    "conv1d",
+    lambda: seq(C1(2, 5, 3), nn.ReLU(), C1(5, 4, 2, stride=2), nn.ReLU(), C1(4, 3, 1)),
+    [(3, 2, 9)],
+    fac(5, 4),
+    "5!·4!",
+)
 _add(
     "conv3d",
     lambda: seq(C3(2, 5, 2), nn.BatchNorm3d(5), nn.ReLU(), nn.MaxPool3d(2), C3(5, 4, 1), nn.Flatten(), L(16, 3)),
@@ -917,7 +962,9 @@ _add(
 _add(
     "siamese_conv",
     lambda: model(
-        lambda m, x, y: m.out((m.enc(x) - m.enc(y)).flatten(1)), enc=nn.Sequential(C2(2, 5, 3), nn.ReLU()), out=L(5 * 12, 3)
+        lambda m, x, y: m.out((m.enc(x) - m.enc(y)).flatten(1)),
+        enc=nn.Sequential(C2(2, 5, 3), nn.ReLU()),
+        out=L(5 * 12, 3),
     ),
     [(2, 2, 6, 5), (2, 2, 6, 5)],
     fac(5),
@@ -927,7 +974,7 @@ _add(
     "fpn",
     lambda: model(
         lambda m, x: (
-            m.head((h := m.side2(b := relu(m.c2(a := relu(m.c1(x)))))).mean((2, 3))),
+            m.head((h := m.side2(relu(m.c2(a := relu(m.c1(x)))))).mean((2, 3))),
             m.head((m.side1(a) + F.conv_transpose2d(h, m.k, stride=2)).mean((2, 3))),
         ),
         c1=C2(2, 5, 3, padding=1),
@@ -990,7 +1037,18 @@ _add(
     fac(7) * fac(3) * fac(4) ** 3 * fac(5) ** 3,
     "7! of the stream; 3 heads, in each its own S4 of q·k and S5 of v·o",
 )
-_add("multihead_attention", lambda: model(lambda m, x: m.out(m.a(h := m.first(x), h, h)[0]), first=L(3, 8), a=nn.MultiheadAttention(8, 2, batch_first=True), out=L(8, 2)), [(2, 5, 3)], None, "soundness only")
+_add(
+    "multihead_attention",
+    lambda: model(
+        lambda m, x: m.out(m.a(h := m.first(x), h, h)[0]),
+        first=L(3, 8),
+        a=nn.MultiheadAttention(8, 2, batch_first=True),
+        out=L(8, 2),
+    ),
+    [(2, 5, 3)],
+    None,
+    "soundness only",
+)
 _add(
     "transformer_layer",
     lambda: model(
@@ -1005,9 +1063,7 @@ _add(
 )
 _add(
     "set_network",
-    lambda: model(
-        lambda m, x: m.out(relu(m.phi(x)).sum(1) + m.psi(x).amax(1)), phi=L(3, 7), psi=L(3, 7), out=L(7, 2)
-    ),
+    lambda: model(lambda m, x: m.out(relu(m.phi(x)).sum(1) + m.psi(x).amax(1)), phi=L(3, 7), psi=L(3, 7), out=L(7, 2)),
     [(4, 5, 3)],
     fac(7),
     "7!",

@@ -1,4 +1,4 @@
-"""Fused projections in all their layouts: q~k and v have units of their own, heads permute, head dimensions are over heads."""
+"""Fused projections in all their layouts: q~k and v have their own units, heads permute, dimensions are over heads."""
 
 from math import factorial
 

@@ -4,10 +4,10 @@ from math import factorial
 
 import pytest
 import torch
+from tests.zoo import ZOO, randomise
 from torch.utils import _pytree as pytree
 
 import orbitope
-from tests.zoo import ZOO, randomise
 
 TOLERANCE = 1e-9
 """Relative to the largest entry of an output."""
@@ -62,7 +62,7 @@ def test_every_parameter_that_moves_must_move(found):
         name = placement.names[0]
         if name in case.dead or torch.equal(twin[name], params[name]):
             continue
-        broken = {**twin, **{alias: params[name] for alias in placement.names}}
+        broken = {**twin, **dict.fromkeys(placement.names, params[name])}
         assert _change(before, _run(model, broken, inputs)) > 1e-7, name
 
 

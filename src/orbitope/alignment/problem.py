@@ -9,9 +9,9 @@ from math import sqrt
 
 import torch
 
-from orbitope.comparison.blocks import Block, blocks, canonical
 from orbitope.errors import ParametersError
 from orbitope.group import Element, SymmetryGroup
+from orbitope.group.blocks import Block, blocks, canonical
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,9 +29,9 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from orbitope.alignment.problem import Pair, Problem
-from orbitope.comparison.blocks import Block
 from orbitope.errors import InputError
 from orbitope.group import Element, Units
+from orbitope.group.blocks import Block
 
 _ENUMERATED = 4
 """Up to this size all permutations are compared at once instead of one assignment problem at a time."""

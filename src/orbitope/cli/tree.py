@@ -22,8 +22,8 @@ ALIKE = 3
 """From so many on, neighbouring layers of one structure are written once."""
 
 
-Row = tuple[Text, Text, Text, Text]
-"""Label, size and role, what they are over, what they move."""
+Row = tuple[Text, Text, Text]
+"""Label, size and role, what they are over and what they move."""
 
 
 @dataclass
@@ -63,12 +63,9 @@ def units_tree(group: SymmetryGroup, everything: bool = False) -> RenderableType
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
-    over = any(row[2] for row in rows)
-    if over:
-        table.add_column(overflow="fold", max_width=24)
     table.add_column(overflow="fold")
-    for label, size, bases, moves in rows:
-        table.add_row(label, size, *([bases] if over else []), moves)
+    for row in rows:
+        table.add_row(*row)
     return table
 
 
@@ -126,16 +123,14 @@ def _next_alike(first: Branch, other: Branch) -> bool:
     return layers and stems[0] == stems[1] and first.shape() == other.shape()
 
 
-def _cells(unit: Units | None, everything: bool, buffers: Collection[str]) -> tuple[Text, Text, Text]:
+def _cells(unit: Units | None, everything: bool, buffers: Collection[str]) -> tuple[Text, Text]:
     if unit is None:
-        return Text(), Text(), Text()
+        return Text(), Text()
     size = Text.assemble((f"{unit.size:>5} ", "cyan"), unit.role)
-    over = ", ".join(f"{name} ({size})" for name, size in zip(unit.over, unit.over_sizes, strict=True))
-    return (
-        size,
-        Text(f"in each of {over}" if over else "", "dim"),
-        Text(_axes(unit.acts_on, everything, buffers)),
-    )
+    own = unit.name.rpartition(".")[0]
+    over = " and ".join(name.removeprefix(f"{own}.") for name in unit.over)
+    where = (f"in each {over}:  ", "dim") if over else ""
+    return size, Text.assemble(where, _axes(unit.acts_on, everything, buffers))
 
 
 def _axes(spots: Sequence[tuple[str, int]], everything: bool, buffers: Collection[str] = ()) -> str:

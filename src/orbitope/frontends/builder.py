@@ -172,7 +172,9 @@ class Builder:
     def contract(self, spec: str, *xs: Value) -> Value:
         """Sum of products."""
         left, right = spec.split("->")
-        sizes = {c: n for letters, x in zip(left.split(","), xs, strict=True) for c, n in zip(letters, x.shape, strict=True)}
+        sizes = {
+            c: n for letters, x in zip(left.split(","), xs, strict=True) for c, n in zip(letters, x.shape, strict=True)
+        }
         return self.emit("contract", xs, [sizes[c] for c in right], spec=spec)
 
     def reduce(self, fn: str, x: Value, axes: Sequence[int], keep: bool = False) -> Value:

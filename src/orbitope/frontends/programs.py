@@ -42,7 +42,9 @@ def _names(program: ExportedProgram, count: int) -> list[str]:
     if count == 1 and tree == 0:
         return ["output"]
     paths, _ = pytree.tree_flatten_with_path(tree)
-    return [pytree.keystr(path).strip(".[]'\"").replace("']['", ".").replace("][", ".") or "output" for path, _ in paths]
+    return [
+        pytree.keystr(path).strip(".[]'\"").replace("']['", ".").replace("][", ".") or "output" for path, _ in paths
+    ]
 
 
 @dataclass(frozen=True)

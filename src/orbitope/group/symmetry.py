@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import factorial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -16,6 +16,9 @@ from orbitope.errors import ElementError, ParametersError, SymmetryFileError
 from orbitope.group.element import Element
 from orbitope.group.layout import Placement, axis_from_json, axis_to_json, movings
 from orbitope.group.units import Units
+
+if TYPE_CHECKING:
+    from orbitope.group.counting import Count
 
 
 @dataclass(frozen=True)
@@ -204,6 +207,18 @@ class SymmetryGroup:
                 fix="pass the state dict of the same architecture, trained to finite values",
                 details=problems,
             )
+
+    def count(self, params: Mapping[str, torch.Tensor]) -> Count:
+        """How many distinct copies these very parameters have: |orbit| = |group| / |stabiliser|.
+
+        Raises:
+            ParametersError: they do not fit, or hold NaN.
+
+        Guarantee: exact, or both bounds where the search for the stabiliser was cut short; the result says which.
+        """
+        from orbitope.group.counting import count  # the count needs the whole group, and this class is part of it
+
+        return count(self, params)
 
     # JSON ----------------------------------------------------------------------------------------------------------
     def to_json(self) -> dict[str, Any]:

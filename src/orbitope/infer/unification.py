@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import torch
 
 from orbitope.errors import LoweringError
 from orbitope.graph import Graph, Indexing, Label, Node, Product, Sum, Term, labels
-from orbitope.infer.words import Atom, Factor, Family, Origin, Reason, Word, Words, size_of
+from orbitope.infer.words import Atom, Origin, Reason, Word, Words, size_of
 from orbitope.primitives import PRIMITIVES
 from orbitope.primitives.base import frozen as frozen_indexing
 
@@ -120,7 +121,7 @@ class _Walk:
             differ |= before.signbit() != after.signbit()
         changed = differ.movedim(axis, 0).reshape(size - 1, -1).any(dim=1)
         cuts = [0, *(changed.nonzero().flatten() + 1).tolist(), size]
-        runs = [b - a for a, b in zip(cuts, cuts[1:], strict=False)]
+        runs = [b - a for a, b in pairwise(cuts)]
         if len(runs) == 1:
             return self.words.wild(size)
         if max(runs) == 1:
@@ -179,7 +180,7 @@ class _Walk:
         known = {}
         for k, size in enumerate(sizes):
             points = sorted({0, size, *self.cuts.get((node.name, axis, k), ())})
-            known[k] = [b - a for a, b in zip(points, points[1:], strict=False)]
+            known[k] = [b - a for a, b in pairwise(points)]
         return {k: runs for k, runs in known.items() if len(runs) > 1}
 
     # families ------------------------------------------------------------------------------------------------------

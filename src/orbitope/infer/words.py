@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from math import prod
 
 
@@ -275,7 +275,7 @@ class Words:
         """The segments of a sum counted in ``unit`` positions; a unit across a boundary stands by itself."""
         ends = _ends([size_of(segment) for segment in self.segments(factor)])
         points = sorted({0, count, *(end // unit for end in ends), *(-(-end // unit) for end in ends)})
-        return [b - a for a, b in zip(points, points[1:], strict=False)]
+        return [b - a for a, b in pairwise(points)]
 
     def cut(self, word: Word, sizes: Sequence[int], place: str = "") -> list[Word]:
         """A word as a sum of words of the given sizes."""
@@ -369,7 +369,7 @@ class Words:
             end = at + size_of(segment)
             inner = [point for point in sorted(wanted) if at < point < end]
             points = [at, *inner, end]
-            refined.extend(self.cut(segment, [b - a for a, b in zip(points, points[1:], strict=False)]))
+            refined.extend(self.cut(segment, [b - a for a, b in pairwise(points)]))
             at = end
         factor.segments = tuple(refined)
         return refined
@@ -508,6 +508,7 @@ def _ends(sizes: Sequence[int]) -> list[int]:
 
 
 def starts_of(sizes: Sequence[int]) -> list[int]:
+    """Where each of several runs begins."""
     return [0, *_ends(sizes)[:-1]]
 
 

@@ -35,7 +35,7 @@ class Opaque(Primitive):
         return Behaviour("other", (0,) * none, homogeneous=(None,) * none, odd=(False,) * none)
 
     def evaluate(self, arithmetic: Arithmetic[Any], node: Node, operands: Sequence[Any]) -> Any:
-        """The traced operation itself, where the arithmetic can run it; the result of this node where it has several."""
+        """The traced operation itself, where the arithmetic can run it; of several results this node's."""
         call = dict(node.attributes["call"])
         select = call.pop("select", None)
         result = arithmetic.call(node.target, operands, **call)

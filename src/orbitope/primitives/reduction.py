@@ -68,7 +68,7 @@ class Softmax(Primitive):
 
 @register
 class Normalise(Primitive):
-    """``standard``: subtract the mean, divide by √(variance + ε) over ``axes``; ``rms``: divide by √(mean square + ε)."""
+    """``standard``: subtract the mean, divide by √(variance + ε); ``rms``: divide by √(mean square + ε)."""
 
     name: ClassVar[str] = "normalise"
 

@@ -20,7 +20,14 @@ def linear(b: Builder, x: Value, weight: Value, bias: Value | None = None) -> Va
     return result if bias is None else b.pointwise("add", result, bias)
 
 
-@lowers("aten.mm.default", "aten.matmul.default", "aten.bmm.default", "aten.mv.default", "aten.dot.default", "aten.vdot.default")
+@lowers(
+    "aten.mm.default",
+    "aten.matmul.default",
+    "aten.bmm.default",
+    "aten.mv.default",
+    "aten.dot.default",
+    "aten.vdot.default",
+)
 def matmul(b: Builder, x: Value, y: Value) -> Value:
     """Matrix product with batch axes broadcast."""
     if x.rank == 1 and y.rank == 1:

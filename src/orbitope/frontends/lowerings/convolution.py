@@ -42,7 +42,8 @@ def _convolve(
         settings = {"transposed": True, "output_padding": extra}
     else:
         out = [
-            (n + 2 * p - d * (k - 1) - 1) // s + 1 for n, s, p, d, k in zip(size, steps, pads, gaps, kernel, strict=True)
+            (n + 2 * p - d * (k - 1) - 1) // s + 1
+            for n, s, p, d, k in zip(size, steps, pads, gaps, kernel, strict=True)
         ]
         channels, settings = weight.shape[0], {}
     result = b.emit(

@@ -102,7 +102,9 @@ def native_layer_norm(b: Builder, *args: Any) -> tuple[Value | None, ...]:
 
 
 @lowers("aten.rms_norm.default")
-def rms_norm(b: Builder, x: Value, shape: Sequence[int], weight: Value | None = None, eps: float | None = None) -> Value:
+def rms_norm(
+    b: Builder, x: Value, shape: Sequence[int], weight: Value | None = None, eps: float | None = None
+) -> Value:
     """By the root mean square over the trailing axes."""
     if eps is None:
         raise Refused

@@ -197,4 +197,3 @@ def cast(b: Builder, x: Value, *args: Any, dtype: torch.dtype | None = None, **_
     if x.dtype.is_floating_point and not target.is_floating_point:
         raise Refused
     return b.emit("pointwise", (x,), x.shape, target, fn="identity")
-

@@ -71,7 +71,9 @@ def _spread_of(fn: str, root: bool) -> None:
         return finish(b, _variance(b, x, dim, 1 if correction is None else correction, keepdim))
 
     @lowers(f"aten.{fn}.dim")
-    def unbiased(b: Builder, x: Value, dim: Sequence[int] | None, unbiased: bool = True, keepdim: bool = False) -> Value:
+    def unbiased(
+        b: Builder, x: Value, dim: Sequence[int] | None, unbiased: bool = True, keepdim: bool = False
+    ) -> Value:
         return finish(b, _variance(b, x, dim, int(unbiased), keepdim))
 
 
@@ -127,7 +129,8 @@ def _windows(
         for n, k, s, p, d in zip(size, kernel, stride, padding, dilation, strict=True)
     ]
     exact = all(
-        (n + 2 * p - d * (k - 1) - 1) % s == 0 for n, k, s, p, d in zip(size, kernel, stride, padding, dilation, strict=True)
+        (n + 2 * p - d * (k - 1) - 1) % s == 0
+        for n, k, s, p, d in zip(size, kernel, stride, padding, dilation, strict=True)
     )
     if ceil_mode and not exact:
         raise Refused

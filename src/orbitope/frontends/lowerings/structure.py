@@ -139,7 +139,9 @@ def stack(b: Builder, tensors: Sequence[Value], dim: int = 0) -> Value:
 
 
 @lowers("aten.slice.Tensor")
-def slice_(b: Builder, x: Value, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1) -> Value:
+def slice_(
+    b: Builder, x: Value, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
+) -> Value:
     """Part of one axis."""
     axis = x.axis(dim)
     first, last, _ = slice(start, end).indices(x.shape[axis])

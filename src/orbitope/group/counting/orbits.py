@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from orbitope.comparison.stabiliser import Position, stabiliser
 from orbitope.errors import ParametersError
 from orbitope.group import SymmetryGroup
+from orbitope.group.counting.stabiliser import Position, stabiliser
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from orbitope.comparison.blocks import Block, blocks, canonical
-from orbitope.comparison.colours import Colours, Structure, cells, individualised, keys, ranked
 from orbitope.group import SymmetryGroup
+from orbitope.group.blocks import Block, blocks, canonical
+from orbitope.group.counting.colours import Colours, Structure, cells, individualised, keys, ranked
 
 Position = tuple[str, int]
 """Name of units, and a position in them, row-major in ``[*over, n]``."""

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from orbitope.comparison.blocks import Block, alignment_of
 from orbitope.group import SymmetryGroup
+from orbitope.group.blocks import Block, alignment_of
 
 Hashes = NDArray[np.uint64]
 Colours = Mapping[str, Hashes]

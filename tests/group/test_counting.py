@@ -8,13 +8,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.comparison.structures import SMALL, handmade, orbit
+from tests.group.structures import SMALL, handmade, orbit
 from tests.zoo import ZOO, randomise
 
-from orbitope.comparison import blocks as blocks_module
-from orbitope.comparison import colours, count
+from orbitope.comparison import count
 from orbitope.errors import ParametersError
 from orbitope.group import Fixed, Merged, Moving
+from orbitope.group import blocks as blocks_module
+from orbitope.group.counting import colours
 
 
 @pytest.mark.parametrize("name", SMALL)
