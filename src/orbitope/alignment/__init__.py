@@ -13,6 +13,7 @@ from orbitope.alignment.problem import Problem
 from orbitope.alignment.weights import match_weights
 from orbitope.errors import InputError
 from orbitope.group import Element, SymmetryGroup
+from orbitope.guarantee import Guarantee
 
 __all__ = ["ALIGNMENTS", "Alignment", "Problem", "align"]
 
@@ -42,7 +43,7 @@ class Alignment:
     sweeps: int
     method: str
     seed: int
-    guarantee: str = "heuristic"
+    guarantee: Guarantee = "heuristic"
 
     def __str__(self) -> str:
         """One line."""

@@ -232,22 +232,16 @@ def _replacing(path: str) -> Iterator[Path]:
     target = Path(os.path.realpath(path))
     temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}.partial")
     try:
+        temporary.touch(mode=target.stat().st_mode & 0o777 if target.exists() else 0o666, exist_ok=False)
         yield temporary
         with open(temporary, "r+b") as file:
             os.fsync(file.fileno())
-        os.chmod(temporary, target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask())
         os.replace(temporary, target)
     except (OSError, SafetensorError) as error:
         raise _unwritable(path, getattr(error, "strerror", None) or str(error)) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _unwritable(path: str, got: str) -> FileError:

@@ -14,6 +14,7 @@ from torch.export import ExportedProgram
 from orbitope.comparison.execution import Execution
 from orbitope.errors import InputError
 from orbitope.group import Element
+from orbitope.guarantee import Guarantee
 
 _TOLERANCE = 1e-9
 _CONTROLS = 8
@@ -95,7 +96,7 @@ class Verification:
     parameters_moved: tuple[str, ...]
     control: Control | None = None
     notes: tuple[str, ...] = ()
-    guarantee: str = "numeric"
+    guarantee: Guarantee = "numeric"
 
     def __bool__(self) -> bool:
         """Whether the outputs are equal."""

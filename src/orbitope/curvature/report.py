@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 from orbitope.curvature import words
 from orbitope.curvature.state import Census
+from orbitope.guarantee import Guarantee
 
 Verdict = Literal["PROVED CONVEX", "PROVED CONCAVE", "PROVED NON-CONVEX", "UNKNOWN"]
-Guarantee = Literal["exact", "heuristic"]
 Axis = Literal["inputs", "block", "tensor", "subset", "joint"]
 
 _WIDTH = 100

@@ -71,8 +71,9 @@ def ties(state: Mapping[str, torch.Tensor]) -> Ties:
             continue
         storage = tensor.untyped_storage()._cdata
         owner[name] = first.setdefault((storage, tensor.storage_offset(), tensor.shape, tensor.stride()), name)
-        last = sum((n - 1) * step for n, step in zip(tensor.shape, tensor.stride(), strict=True))
-        spans.setdefault(storage, []).append((tensor.storage_offset(), tensor.storage_offset() + last, name))
+        first_entry = int(tensor.storage_offset())
+        last_entry = first_entry + sum((n - 1) * step for n, step in zip(tensor.shape, tensor.stride(), strict=True))
+        spans.setdefault(storage, []).append((first_entry, int(last_entry), name))
     overlapping = {
         name
         for group in spans.values()

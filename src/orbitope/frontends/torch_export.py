@@ -91,7 +91,7 @@ class _Lowering:
             elif spec.kind in (InputKind.PARAMETER, InputKind.BUFFER) and spec.target in program.state_dict:
                 self._parameter(node, spec, ties)
             else:
-                tensor = program.constants.get(spec.target)
+                tensor = program.constants.get(spec.target or "")
                 self.values[node.name] = b.constant(tensor, node.name) if isinstance(tensor, torch.Tensor) else None
 
     def _input(self, node: torch.fx.Node, example: Any) -> None:

@@ -148,13 +148,12 @@ class Element:
             placement = self.group.placement(name)
             # one tensor may be given for two parameters that move differently, as two biases of zeros
             owner = None if placement is None else placement.names[0]
-            memory = (tensor.untyped_storage()._cdata, tensor.storage_offset(), tuple(tensor.shape), tensor.stride())
-            key = (owner, memory)
+            storage = tensor.untyped_storage().data_ptr()
+            key = (owner, storage, tensor.storage_offset(), tuple(tensor.shape), tensor.stride())
             if key not in done or not tensor.numel():
                 axes = placement.axes if placement is not None and placement.moved_by() & inverses.keys() else None
                 moved = tensor if axes is None else act_on_tensor(tensor, axes, self.group.by_name, inverses, order)
-                shared = moved.untyped_storage()._cdata == tensor.untyped_storage()._cdata
-                done[key] = moved.clone() if shared else moved
+                done[key] = moved.clone() if moved.untyped_storage().data_ptr() == storage else moved
             result[name] = done[key]
         return result
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -198,10 +199,19 @@ class _Walk:
             bound[name] = self.words.restrict(bound[name], word[0], a["start"] // unit, a["stop"] // unit, kept)
 
     def _part(self, bound: dict[str, Word], mixed: frozenset[str]) -> None:
-        """Where an operation mixes along an index while a family stays, its members must move alike."""
-        indices = {x for name in mixed & bound.keys() for x in self.words.resolve(bound[name])}
-        for name in bound.keys() - mixed:
-            bound[name] = self.words.without(bound[name], lambda index: index in indices)
+        """Families that an operation forces to move alike.
+
+        An operation that mixes along an index while a family over it stays; and one in which the index stands under
+        two labels, as in ``q qᵀ``, where a position of the family meets members of both.
+        """
+        atoms = {name: {x for x in self.words.resolve(word) if isinstance(x, Atom)} for name, word in bound.items()}
+        counts = Counter(x for word in bound.values() for x in self.words.resolve(word) if isinstance(x, Atom))
+        consumed = {x for name in mixed & bound.keys() for x in atoms[name]}
+        for name in bound:
+            stays = name not in mixed
+            bound[name] = self.words.without(
+                bound[name], lambda index, stays=stays: counts[index] != 1 or (stays and index in consumed)
+            )
 
     def _settled(self, axes: tuple[Word, ...]) -> tuple[Word, ...]:
         """Families whose index has left the tensor, or stands in it twice, become one word."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from orbitope.errors import InputError, ParametersError
+from orbitope.guarantee import Guarantee
 
 if TYPE_CHECKING:
     from orbitope.objective import Objective
@@ -45,7 +46,7 @@ class Barrier:
     midpoint: float
     accuracy: tuple[float, ...] | None = None
     midpoint_accuracy: float | None = None
-    guarantee: str = "numeric"
+    guarantee: Guarantee = "numeric"
 
     @property
     def midpoint_height(self) -> float:
@@ -101,7 +102,7 @@ class Plane:
     y: tuple[float, ...]
     losses: tuple[tuple[float, ...], ...]
     corners: tuple[float, float, float]
-    guarantee: str = "numeric"
+    guarantee: Guarantee = "numeric"
 
     def __str__(self) -> str:
         """One line."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeVar
 
 from orbitope.arithmetic.base import Arithmetic
-from orbitope.graph import Axes, Indexing, Label, Node
+from orbitope.graph import Axes, Indexing, Label, Node, labels
 
 Shape = tuple[int, ...]
 Form = Literal["affine", "multilinear", "convex", "concave", "other"]
@@ -83,5 +83,5 @@ def frozen(node: Node, shapes: Sequence[Shape]) -> Indexing:
     """The answer that claims nothing: every position of every operand and of the output is told apart."""
     operands: tuple[Axes, ...] = tuple(fresh(f"x{k}_", shape) for k, shape in enumerate(shapes))
     output = fresh("y", node.shape)
-    consumed = {label.name for axes in operands for label in axes if isinstance(label, Label)}
+    consumed = {label.name for axes in operands for term in axes for label in labels(term)}
     return Indexing(operands, output, mixed=frozenset(consumed), fixed=frozenset(consumed | {x.name for x in output}))

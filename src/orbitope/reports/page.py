@@ -12,23 +12,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
+from orbitope.guarantee import GUARANTEES, Guarantee
 from orbitope.reports.style import to_svg
-
-Guarantee = Literal["exact", "numeric", "heuristic"]
-
-GUARANTEES: dict[str, str] = {
-    "exact": "a theorem or rigorous arithmetic; no tolerance anywhere",
-    "numeric": "measured in floating point, within a stated tolerance",
-    "heuristic": "the result of a search; a better one may exist",
-}
-"""The three guarantees and what they mean."""
 
 
 @dataclass(frozen=True)

@@ -224,7 +224,7 @@ def pad(b: Builder, x: Value, pads: Sequence[int], *rest: Any, value: float | No
     """Padding, last axis first: by a constant, or by entries of the axis itself."""
     mode = "constant"
     if rest and isinstance(rest[0], str):
-        mode, *rest = rest
+        mode, rest = rest[0], rest[1:]
     fill = rest[0] if rest else value
     widths = [[0, 0] for _ in x.shape]
     for k in range(len(pads) // 2):

@@ -13,6 +13,7 @@ import torch
 from orbitope.errors import ParametersError
 from orbitope.group import SymmetryGroup
 from orbitope.group.counting.stabiliser import Position, stabiliser
+from orbitope.guarantee import Guarantee
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Count:
     stabiliser: int
     continuous: int = 0
     duplicates: tuple[Duplicates, ...] = ()
-    guarantee: str = "exact"
+    guarantee: Guarantee = "exact"
 
     def __str__(self) -> str:
         """One sentence."""

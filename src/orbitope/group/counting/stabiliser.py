@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import factorial, prod
+from typing import Any
 
 import numpy as np
 import torch
@@ -270,7 +271,7 @@ class _Search:
         low = sum(known.of(position) == known.of(home) for position in cell)
         return low, sum(known.of(position) not in out for position in cell)
 
-    def _image(self, levels: list[_Level], depth: int, before: Colours, number: int) -> dict[str, NDArray] | None:
+    def _image(self, levels: list[_Level], depth: int, before: Colours, number: int) -> dict[str, NDArray[Any]] | None:
         """A symmetry that keeps ``before`` and takes the position told apart at this depth to another one."""
         level = levels[depth]
         after = self._refined(individualised(before, level.name, number, depth))
@@ -293,7 +294,7 @@ class _Search:
                 return found
         return None
 
-    def _holds(self, image: Mapping[str, NDArray]) -> bool:
+    def _holds(self, image: Mapping[str, NDArray[Any]]) -> bool:
         """Whether a map of positions is an element and leaves every parameter as it is."""
         permutations = {}
         for unit in self.group.units:
@@ -310,7 +311,7 @@ class _Search:
         return all(torch.equal(moved[name], tensor) for name, tensor in self.tensors.items())
 
     def _image_of_base(
-        self, base: str, image: Mapping[str, NDArray], over: tuple[str, ...], axis: int, size: int
+        self, base: str, image: Mapping[str, NDArray[Any]], over: tuple[str, ...], axis: int, size: int
     ) -> NDArray[np.int64]:
         """Where each position of a base goes, in a shape that broadcasts against ``[*over]``."""
         shape = [1] * len(over)
@@ -325,7 +326,7 @@ class _Search:
             shape[place] = found
         return went.transpose(order).reshape(shape)
 
-    def _note(self, image: Mapping[str, NDArray]) -> None:
+    def _note(self, image: Mapping[str, NDArray[Any]]) -> None:
         for name, went in image.items():
             for position in map(int, np.flatnonzero(went != np.arange(len(went)))):
                 self.known.join((name, position), (name, int(went[position])))
