@@ -76,6 +76,12 @@ def test_one_sample(mlp, data):
         (lambda x, y: (x[:0], y[:0]), "no samples"),
         (lambda x, y: (x / 0, y), "not finite"),
         (lambda x, y: x, "not a pair"),
+        (lambda x, y: (x, y, y), "not a pair"),
+        (lambda x, y: DataLoader(TensorDataset(x)), "not a pair"),
+        (lambda x, y: DataLoader([{"x": x[0], "y": y[0]}]), "not a pair"),
+        (lambda x, y: (["a"], y), "not numbers"),
+        (lambda x, y: (np.array([None] * 17), y), "not numbers"),
+        (lambda x, y: (x.to(torch.complex64), y), "complex"),
     ],
 )
 def test_bad_data_get_one_clear_error(mlp, data, make, words):

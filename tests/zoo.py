@@ -6,15 +6,19 @@ initialisation hides errors, so tests call :func:`randomise` first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from math import factorial, prod
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from orbitope import SymmetryGroup, symmetries
+
 Inputs = tuple[torch.Tensor, ...]
+Params = Mapping[str, torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,47 @@ def randomise(net: nn.Module, seed: int = 0) -> nn.Module:
             value = noise * 0.5
         tensor.data.copy_(value.to(tensor.dtype))
     return net
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A randomised model in float64 with its inputs and its group. Nothing may change it: it is shared by tests."""
+
+    net: nn.Module
+    inputs: Inputs
+    params: Params
+    group: SymmetryGroup
+
+
+def prepare(case: Case, seed: int = 0) -> Prepared:
+    """Build, randomise, widen, infer."""
+    net = randomise(case.build(), seed).double()
+    inputs = tuple(x.double() if x.is_floating_point() else x for x in case.inputs())
+    params = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    return Prepared(net, inputs, params, symmetries(net, inputs))
+
+
+@cache
+def prepared(name: str) -> Prepared:
+    """The prepared model of that name, made once."""
+    return prepare(ZOO[name])
+
+
+def outputs(net: nn.Module, params: Params, inputs: Inputs) -> list[torch.Tensor]:
+    """All output tensors, by PyTorch itself."""
+    with torch.no_grad():
+        returned = torch.func.functional_call(net, dict(params), inputs, tie_weights=False)
+    return [x for x in torch.utils._pytree.tree_leaves(returned) if isinstance(x, torch.Tensor)]
+
+
+def difference(first: Sequence[torch.Tensor], second: Sequence[torch.Tensor]) -> float:
+    """Largest difference of corresponding outputs, relative to the largest entry of each; inf where one is not finite."""
+    worst = 0.0
+    for x, y in zip(first, second, strict=True):
+        if not (x.isfinite().all() and y.isfinite().all() and x.abs().max() > 0):
+            return float("inf")
+        worst = max(worst, float((x - y).abs().max() / x.abs().max()))
+    return worst
 
 
 def fac(*sizes: int) -> int:
@@ -586,7 +631,7 @@ class ResNet18(nn.Module):
 _add(
     "resnet18",
     lambda: ResNet18((3, 4, 5, 6), 7).eval(),
-    [(2, 3, 32, 32)],
+    [(2, 3, 18, 16)],
     fac(3, 4, 5, 6) ** 3,
     "in each stage one stream and two blocks: (3!·4!·5!·6!)³",
 )
@@ -750,6 +795,7 @@ _add(
     [(2, 2, 6, 5)],
     fac(5, 4),
     "5!·4!",
+    dead=("0.bias", "3.bias"),
 )
 _add(
     "instance_norm_tracked",
@@ -1035,7 +1081,8 @@ _add(
     lambda: Attention().eval(),
     [(2, 5, 3)],
     fac(7) * fac(3) * fac(4) ** 3 * fac(5) ** 3,
-    "7! of the stream; 3 heads, in each its own S4 of q·k and S5 of v·o",
+    "7! of the stream; 3 heads, in each its own S4 of q·k and S5 of v·o; the softmax cancels the bias of k",
+    dead=("k.bias",),
 )
 _add(
     "multihead_attention",

@@ -39,7 +39,8 @@ class Objective:
         graph: the model's program followed by the loss, for ``samples`` samples; output ``[N]``, in nats or squared
             units of the output.
         parameters: the model's own parameters and buffers, by canonical name.
-        variables: names of the trainable ones: F is a function of these.
+        variables: names of those that are trained (``requires_grad``; all parameters where none is): F is a function
+            of these.
         x: inputs. y: targets as given. target: targets as the program takes them (one-hot for classes).
 
     Raises:
@@ -96,8 +97,10 @@ class Objective:
 
     @cached_property
     def variables(self) -> tuple[str, ...]:
-        """Names of the trainable parameters, by canonical name."""
-        return tuple(name for name, p in self.network.parameters.items() if p.trainable)
+        """Names of the trained parameters, by canonical name."""
+        known = [p for p in self.network.parameters.values() if p.trainable]
+        wanted = {name for name, p in self.model.named_parameters(remove_duplicate=False) if p.requires_grad}
+        return tuple(p.name for p in known if not wanted or wanted & set(p.names))
 
     def canonical(self, params: Parameters | None) -> dict[str, torch.Tensor]:
         """Parameters by canonical name; the model's own for None.
@@ -110,7 +113,9 @@ class Objective:
         found, problems = {}, []
         for name, parameter in self.network.parameters.items():
             given = next((params[alias] for alias in parameter.names if alias in params), None)
-            if given is None:
+            if given is not None and not (isinstance(given, torch.Tensor) and not given.is_complex()):
+                problems.append(f"not a real tensor: {name} is {getattr(given, 'dtype', type(given).__name__)}")
+            elif given is None:
                 problems.append(f"missing: {name} {list(parameter.shape)}")
             elif tuple(given.shape) != parameter.shape:
                 problems.append(f"shape: {name} is {list(given.shape)}, expected {list(parameter.shape)}")
@@ -260,17 +265,11 @@ LOSSES: dict[str, Loss] = {
 def _arrays(data: Any) -> tuple[torch.Tensor, torch.Tensor]:
     """Inputs and targets as tensors, whatever they came as."""
     if isinstance(data, DataLoader):
-        batches = [tuple(batch) for batch in data]
+        batches = [_pair(batch) for batch in data]
         if not batches:
             raise DataError("the data loader yields no batches")
-        data = tuple(torch.cat([torch.as_tensor(batch[k]) for batch in batches]) for k in (0, 1))
-    if not isinstance(data, tuple | list) or len(data) != 2:
-        raise DataError(
-            "the data are not a pair of inputs and targets", got=type(data).__name__, fix="pass data=(x, y)"
-        )
-    x, y = (
-        torch.from_numpy(np.ascontiguousarray(d)) if isinstance(d, np.ndarray) else torch.as_tensor(d) for d in data
-    )
+        data = tuple(torch.cat([batch[k] for batch in batches]) for k in (0, 1))
+    x, y = _pair(data)
     if x.dim() == 0 or len(x) == 0:
         raise DataError("there are no samples", got=f"inputs of shape {list(x.shape)}")
     if y.dim() == 0 or len(y) != len(x):
@@ -279,6 +278,27 @@ def _arrays(data: Any) -> tuple[torch.Tensor, torch.Tensor]:
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
             raise DataError(f"the {name} are not finite", got=f"{int((~tensor.isfinite()).sum())} entries")
     return x.detach(), y.detach()
+
+
+def _pair(data: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """A pair of real tensors from a pair of tensors or arrays."""
+    if not isinstance(data, tuple | list) or len(data) != 2:
+        raise DataError(
+            "the data are not a pair of inputs and targets", got=type(data).__name__, fix="pass data=(x, y)"
+        )
+    tensors = []
+    for name, value in zip(("inputs", "targets"), data, strict=True):
+        try:
+            dense = np.ascontiguousarray(value) if isinstance(value, np.ndarray) else value
+            tensor = torch.as_tensor(dense)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise DataError(
+                f"the {name} are not numbers", got=f"{type(value).__name__}: {str(error)[:200]}", fix="pass tensors"
+            ) from error
+        if tensor.is_complex():
+            raise DataError(f"the {name} are complex", got=str(tensor.dtype), fix="pass real and imaginary parts apart")
+        tensors.append(tensor)
+    return tensors[0], tensors[1]
 
 
 def _own_parameters(model: nn.Module, graph: Graph) -> dict[str, torch.Tensor]:

@@ -110,6 +110,9 @@ class Run:
         return json.loads(self.out)
 
 
+METADATA = {"zero": "0", "format": "pt", "author": "somebody", "licence": 'none "at" all'}
+
+
 def network(seed: int) -> nn.Module:
     """Of the shape of ``models.py:make``."""
     generator = torch.Generator().manual_seed(seed)
@@ -126,7 +129,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (home / "models.py").write_text(MODELS)
     nets = {name: network(seed) for name, seed in (("a", 1), ("b", 2))}
     for name, net in nets.items():
-        save_file(dict(net.state_dict()), home / f"{name}.safetensors", {"format": "pt", "note": name})
+        save_file(dict(net.state_dict()), home / f"{name}.safetensors", METADATA | {"note": name})
     x = np.linspace(-1, 1, 160, dtype=np.float32).reshape(40, 4) ** 3
     with torch.no_grad():
         y = nets["a"](torch.from_numpy(x)).argmax(1).numpy()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import orbitope
-from orbitope.errors import ElementError, ParametersError, SymmetryFileError
+from orbitope.errors import ElementError, InputError, ParametersError, SymmetryFileError
 from orbitope.group import Element, Fixed, Merged, Moving, Placement, Segments, SymmetryGroup, Units, places
 
 
@@ -193,5 +193,5 @@ def test_the_scope_freezes_parameters():
     x = (torch.randn(3, 4),)
     assert orbitope.symmetries(model, x, scope=["2.*", "4.*"]).order == 120
     assert orbitope.symmetries(model, x, scope=["0.*"]).order == 1
-    with pytest.raises(orbitope.errors.InputError, match="matches no parameter"):
+    with pytest.raises(InputError, match="matches no parameter"):
         orbitope.symmetries(model, x, scope=["nothing.*"])

@@ -208,6 +208,73 @@ def test_linear_and_logistic_regression_are_not_proved(loss, claim):
     assert "width 1" in result.reason
 
 
+def test_features_that_are_not_trained_make_a_convex_problem():
+    """Least squares on fixed features: the first layer is frozen, so no exchange is allowed."""
+    x, _ = _data()
+    model = _mlp(widths=(5, 6, 4)).eval()
+    model[0].requires_grad_(False)
+    objective = Objective(model, "mse", (x, torch.randn(len(x), 4)))
+    assert objective.variables == ("2.weight", "2.bias")
+    result = prove(objective)
+    assert isinstance(result, NotProven) and "not trained: 0.weight, 0.bias" in result.reason
+    model.requires_grad_(False)
+    assert len(Objective(model, "mse", (x, torch.randn(len(x), 4))).variables) == 4
+
+
+class _ReadsItsStatistics(nn.Module):
+    """The running variance is read a second time, so that absorbing it would change the function."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.norm, self.last = nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2)
+
+    def forward(self, x):
+        return self.last(self.norm(self.first(x)) * torch.relu(2 - self.norm.running_var))
+
+
+class _TiedGain(nn.Module):
+    """The gain of the normalisation is the bias of a layer too."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.norm, self.last = nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2)
+        self.first.bias = self.norm.weight
+
+    def forward(self, x):
+        return self.last(torch.relu(self.norm(self.first(x))))
+
+
+@pytest.mark.parametrize("build", [_ReadsItsStatistics, _TiedGain])
+def test_vectors_with_another_reader_are_not_absorbed(build):
+    torch.manual_seed(0)
+    model = build().eval()
+    with torch.no_grad():
+        model.norm.running_var.copy_(torch.tensor([3.0, 4.0, 5.0, 6.0]))
+        model.norm.running_mean.normal_()
+        model.norm.weight.normal_()
+    x = torch.randn(9, 3)
+    objective = Objective(model, "mse", (x, torch.randn(9, 2)))
+    assert absorb(objective.network, objective.parameters) == (objective.parameters, ())
+    certificate = prove(objective)
+    if certificate:
+        agreement = certificate.document["agreement"]
+        for place in ("A", "moved", "average"):
+            model_loss, program = (agreement[f"loss of the {w} at {place}"] for w in ("PyTorch model", "program"))
+            assert model_loss == pytest.approx(program, rel=1e-9)
+        assert {"norm.running_mean", "norm.running_var"} <= set(certificate.variables)
+
+
+def test_a_program_that_is_not_the_model_is_not_proved(monkeypatch):
+    x, y = _data()
+    model = _trained(_mlp(), x, y, nn.functional.cross_entropy)
+    from orbitope.proof import prover
+
+    original = prover._Attempt._model_loss
+    monkeypatch.setattr(prover._Attempt, "_model_loss", lambda self, point: original(self, point) + 0.01)
+    result = prove(Objective(model, "cross_entropy", (x, y)), claim="midpoint")
+    assert isinstance(result, NotProven) and "is not the model" in result.reason
+
+
 def test_width_one_says_so():
     x, y = _data()
     result = prove(Objective(_mlp(widths=(5, 1, 4)).eval(), "cross_entropy", (x, y)))

@@ -124,7 +124,7 @@ class Application(click.Group):
 def _requested(args: Sequence[str]) -> Format:
     """The format that a command line asks for, also where the rest of it cannot be parsed."""
     chosen: Format = "human"
-    for arg, following in zip(args, [*args[1:], ""], strict=True):
+    for arg, following in zip(args, [*args[1:], ""], strict=False):
         for form in FORMATS:
             if arg == f"--format={form}" or (arg == "--format" and following == form):
                 chosen = form

@@ -224,6 +224,20 @@ def write_weights(path: str, tensors: Mapping[str, torch.Tensor], metadata: Mapp
         seen.add(storage.data_ptr())
     with _replacing(path) as temporary:
         save_file(apart, temporary, dict(metadata) if metadata else None)
+        _sort_metadata(temporary)
+
+
+def _sort_metadata(path: Path) -> None:
+    """Put the metadata into alphabetical order, in place: the library writes them in a random one."""
+    with open(path, "r+b") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(size))
+        if "__metadata__" in header:
+            header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+            text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+            if len(text) <= size:
+                file.seek(8)
+                file.write(text.ljust(size))
 
 
 @contextmanager

@@ -133,7 +133,7 @@ class _Walk:
         words = self.result.values[node.inputs[0]]
         name = node.name.removeprefix("output:")
         for word in words:
-            self.words.fix(word, Reason(f"it indexes the output {name}"))
+            self.words.fix(word, Reason("it indexes the output" + (f" {name}" if name != "output" else "")))
         self.result.values[node.name] = words
 
     # operations ----------------------------------------------------------------------------------------------------

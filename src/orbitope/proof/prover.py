@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -102,7 +102,6 @@ class _Attempt:
         progress: Progress,
     ) -> None:
         self.objective = objective
-        self.group = group
         self.progress = progress
         self.tried: list[str] = []
         self.balls = BallArithmetic()
@@ -110,19 +109,30 @@ class _Attempt:
         self.given = given
         self.start, self.absorbed = given, ()
         self.variables = objective.variables
+        self.group, self.held = self._without_held(group)
         if self._uneven(given):
             self.start, self.absorbed = absorb(objective.network, given)
             self.variables = (*self.variables, *self._uneven(self.start))
         self.cost = _Cost(objective, self.start)
+
+    def _without_held(self, group: SymmetryGroup) -> tuple[SymmetryGroup, tuple[str, ...]]:
+        """The group without units that index a parameter which is not trained: its entries must stay in place."""
+        held = {
+            name: placement.moved_by()
+            for name, placement in group.placements.items()
+            if placement.trainable and name not in self.variables and _differ(self.given[name])
+        }
+        stuck = {unit for moving in held.values() for unit in moving}
+        kept = tuple(unit for unit in group.units if unit.name not in stuck)
+        names = tuple(name for name, moving in held.items() if moving & group.by_name.keys())
+        return replace(group, units=kept), names
 
     def _uneven(self, point: Mapping[str, torch.Tensor]) -> tuple[str, ...]:
         """Moved buffers whose entries differ: they must be absorbed, or become variables too."""
         return tuple(
             name
             for name, placement in self.group.placements.items()
-            if not placement.trainable
-            and placement.moved_by() & self.group.by_name.keys()
-            and bool((point[name] != point[name].flatten()[:1]).any())
+            if not placement.trainable and placement.moved_by() & self.group.by_name.keys() and _differ(point[name])
         )
 
     def _movable_steps(self, steps: Sequence[Step]) -> tuple[Step, ...]:
@@ -135,6 +145,8 @@ class _Attempt:
     # reasons -------------------------------------------------------------------------------------------------------
     def refused(self) -> NotProven | None:
         """What rules a proof out before any search."""
+        if self.held and not any(unit.size > 1 for unit in self.group.units):
+            return self._not(f"every exchange moves parameters that are not trained: {', '.join(self.held)}")
         if not any(unit.size > 1 for unit in self.group.units):
             return self._not("no two units can be exchanged (every layer has width 1, or symmetry is broken)")
         if self.cost.problem:
@@ -202,8 +214,13 @@ class _Attempt:
                 "the gap is below the width of the enclosure" if rises else "the orbit average is not above the start",
                 witness.gap,
             )
+        agreement = self._agreement(steps[witness.violated])
+        differ = _disagreement(agreement)
+        if differ:
+            self.tried.append(f"{claim}: {differ}")
+            return self._not(f"the program to be proved is not the model: {differ}", witness.gap)
         try:
-            return self._certificate(claim, steps, witness.violated, enclosures)
+            return self._certificate(claim, steps, witness.violated, enclosures, agreement)
         except CertificateError as error:
             return self._not(f"the certificate could not be written: {error.what}", witness.gap)
 
@@ -271,6 +288,7 @@ class _Attempt:
         steps: Sequence[Step],
         violated: int,
         enclosures: dict[str, Any],
+        agreement: Mapping[str, str | float],
     ) -> Certificate:
         objective = self.objective
         graph = objective.graph_for(1)
@@ -284,7 +302,7 @@ class _Attempt:
             violated=violated,
             data=dict(zip(graph.inputs, (objective.x, objective.target), strict=True)),
             enclosures=enclosures,
-            agreement=self._agreement(steps[violated]),
+            agreement=agreement,
         )
 
     def _agreement(self, step: Step) -> dict[str, str | float]:
@@ -312,6 +330,20 @@ class _Attempt:
         if objective.loss == "cross_entropy":
             return torch.nn.functional.cross_entropy(output, objective.y.long()).item()
         return torch.nn.functional.mse_loss(output, objective.y.to(output.dtype)).item()
+
+
+def _differ(tensor: torch.Tensor) -> bool:
+    """Whether a tensor has two different entries."""
+    return bool((tensor != tensor.flatten()[:1]).any())
+
+
+def _disagreement(agreement: Mapping[str, str | float]) -> str:
+    """Where the losses of the model and of the program differ by more than rounding; empty where they agree."""
+    for place in ("A", "moved", "average"):
+        model, program = (float(agreement[f"loss of the {what} at {place}"]) for what in ("PyTorch model", "program"))
+        if not abs(model - program) <= 1e-6 * max(1.0, abs(model)):
+            return f"at {place} the model's loss is {model:.9g}, the program's {program:.9g}"
+    return ""
 
 
 class _Cost:

@@ -26,9 +26,14 @@ class Normalisation:
     gain: str
     shift: str
 
+    @property
+    def vectors(self) -> tuple[str, ...]:
+        """The four parameters that a change of variables changes."""
+        return self.mean, self.variance, self.gain, self.shift
+
 
 def normalisations(graph: Graph) -> list[Normalisation]:
-    """Every ``sub μ, div √(σ² + ε), mul γ, add β`` of a graph whose vectors are parameters of their own."""
+    """Every ``sub μ, div √(σ² + ε), mul γ, add β`` of a graph whose four vectors nothing else reads."""
     found = []
     readers: dict[str, list[Node]] = {}
     for node in graph:
@@ -37,7 +42,7 @@ def normalisations(graph: Graph) -> list[Normalisation]:
     for node in graph:
         if node.op == "pointwise" and node.attributes["fn"] == "sub":
             match = _match(graph, readers, node)
-            if match is not None:
+            if match is not None and all(_private(graph, readers, name) for name in match.vectors):
                 found.append(match)
     return found
 
@@ -81,6 +86,17 @@ def _behind(graph: Graph, name: str) -> Node:
     return node
 
 
+def _private(graph: Graph, readers: Mapping[str, list[Node]], parameter: str) -> bool:
+    """Whether one node reads the parameter, through reshapes and broadcasts that one node reads each."""
+    at = [node for node in graph if node.op == "parameter" and node.attributes["parameter"] == parameter]
+    while len(at) == 1:
+        using = readers.get(at[0].name, [])
+        if len(using) != 1 or using[0].op not in ("reshape", "broadcast"):
+            return len(using) == 1
+        at = using
+    return False
+
+
 def _vector(graph: Graph, name: str) -> str | None:
     node = _behind(graph, name)
     return node.attributes["parameter"] if node.op == "parameter" else None
@@ -96,11 +112,7 @@ def absorb(graph: Graph, parameters: Mapping[str, torch.Tensor]) -> tuple[dict[s
     a point like any other, and F is evaluated there.
     """
     result, absorbed = dict(parameters), []
-    matches = normalisations(graph)
-    names = [name for m in matches for name in (m.mean, m.variance, m.gain, m.shift)]
-    for match in matches:
-        if any(names.count(name) > 1 for name in (match.mean, match.variance, match.gain, match.shift)):
-            continue  # shared between layers: one change of variables does not serve both
+    for match in normalisations(graph):
         mean, variance = parameters[match.mean].double(), parameters[match.variance].double()
         gain, shift = parameters[match.gain].double(), parameters[match.shift].double()
         deviation = (variance + match.eps).sqrt()

@@ -1,0 +1,89 @@
+"""Every element of every group keeps the function; and the function would have noticed if it did not."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+import torch
+
+from orbitope.group import Element, SymmetryGroup, Units
+from tests.zoo import ZOO, difference, outputs, prepared, randomise
+
+LIMIT = 1e-9
+"""Relative; the project's promise in float64."""
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_samples_keep_the_function(name: str) -> None:
+    p = prepared(name)
+    for seed in (0, 1):
+        if seed:
+            net = randomise(ZOO[name].build(), seed).double()
+            params = {key: tensor.clone() for key, tensor in net.state_dict().items()}
+        else:
+            params = p.params
+        before = outputs(p.net, params, p.inputs)
+        for k in range(3):
+            assert difference(before, outputs(p.net, p.group.sample(k).act(params), p.inputs)) <= LIMIT
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_every_generator_keeps_the_function(name: str) -> None:
+    """Swaps of neighbours, for every position of what the units are over, generate the group."""
+    p = prepared(name)
+    before = outputs(p.net, p.params, p.inputs)
+    for unit in p.group.units:
+        for at in product(*map(range, unit.over_sizes)):
+            for i in range(unit.size - 1):
+                twin = p.group.swap(unit, i, i + 1, at).act(p.params)
+                assert difference(before, outputs(p.net, twin, p.inputs)) <= LIMIT, (unit.name, at, i)
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_the_function_depends_on_its_inputs(name: str) -> None:
+    """Otherwise the tests above prove nothing."""
+    p = prepared(name)
+    before = outputs(p.net, p.params, p.inputs)
+    for k, x in enumerate(p.inputs):
+        other = x + 0.3 * torch.sin(torch.arange(float(x.numel()))).reshape(x.shape) if x.is_floating_point() else x - 1
+        changed = outputs(p.net, p.params, (*p.inputs[:k], other, *p.inputs[k + 1 :]))
+        assert difference(before, changed) > 1e-4
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_one_parameter_moved_alone_changes_the_function(name: str) -> None:
+    """Along every axis that units index, shifting this one tensor by itself is noticed."""
+    p = prepared(name)
+    before = outputs(p.net, p.params, p.inputs)
+    for parameter, axis in sorted({spot for unit in p.group.units for spot in unit.acts_on}):
+        placement = p.group.placements[parameter]
+        broken = {**p.params, **{alias: p.params[alias].roll(1, axis) for alias in placement.names}}
+        changed = difference(before, outputs(p.net, broken, p.inputs)) > 1e-6
+        assert changed == (parameter not in ZOO[name].dead), (parameter, axis)
+
+
+@pytest.mark.parametrize("name", ["mlp_relu", "maxout", "group_norm", "densenet", "padded_shortcut", "attention"])
+def test_a_planted_wrong_group_is_noticed(name: str) -> None:
+    """The harness itself: leave one parameter out of the action, or act on the wrong axis, and it fails."""
+    p = prepared(name)
+    element = p.group.sample(3)
+    before = outputs(p.net, p.params, p.inputs)
+    moved = element.act(p.params)
+    touched = [key for key in p.params if not torch.equal(moved[key], p.params[key])]
+    assert touched
+    for key in touched:
+        forgotten = {**moved, key: p.params[key]}
+        assert difference(before, outputs(p.net, forgotten, p.inputs)) > LIMIT, key
+
+
+def test_wrong_fibres_are_noticed() -> None:
+    """Heads as fibres of what they are not over: one more layer of freedom than there is breaks the function."""
+    p = prepared("gram_over_groups")
+    (inner,) = (unit for unit in p.group.units if unit.size == 4)
+    outer = next(unit for unit in p.group.units if unit is not inner)
+    freer = Units(inner.name, inner.size, (outer.name,), (outer.size,), inner.role, inner.acts_on)
+    wrong = SymmetryGroup((outer, freer), p.group.placements, p.group.bases)
+    twin = Element(wrong, wrong.swap(freer, 0, 1, (1,)).permutations).act(p.params)
+    before = outputs(p.net, p.params, p.inputs)
+    assert difference(before, outputs(p.net, twin, p.inputs)) > 1e-6
