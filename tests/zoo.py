@@ -630,10 +630,10 @@ class ResNet18(nn.Module):
 
 _add(
     "resnet18",
-    lambda: ResNet18((3, 4, 5, 6), 7).eval(),
+    lambda: ResNet18((4, 5, 6, 7), 3).eval(),
     [(2, 3, 18, 16)],
-    fac(3, 4, 5, 6) ** 3,
-    "in each stage one stream and two blocks: (3!·4!·5!·6!)³",
+    fac(4, 5, 6, 7) ** 3,
+    "in each stage one stream and two blocks: (4!·5!·6!·7!)³",
 )
 _add(
     "resnet_downsample",

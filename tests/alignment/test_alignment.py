@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.comparison.structures import SMALL, elements, handmade
+from tests.group.structures import SMALL, elements, handmade
 from tests.zoo import ZOO, model, randomise, relu, seq
 from torch import nn
 

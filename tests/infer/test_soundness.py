@@ -72,7 +72,7 @@ def test_a_planted_wrong_group_is_noticed(name: str) -> None:
     moved = element.act(p.params)
     touched = [key for key in p.params if not torch.equal(moved[key], p.params[key])]
     assert touched
-    for key in touched:
+    for key in set(touched) - set(ZOO[name].dead):
         forgotten = {**moved, key: p.params[key]}
         assert difference(before, outputs(p.net, forgotten, p.inputs)) > LIMIT, key
 

@@ -189,7 +189,7 @@ class _Walk:
         """A slice of an index selects members of the families over it."""
         a = node.attributes
         word = self.words.resolve(self.result.values[node.inputs[0]][a["axis"]])
-        if a["step"] != 1 or not word or not isinstance(word[0], Atom):
+        if a["step"] != 1 or "s" not in bound or not word or not isinstance(word[0], Atom):
             return
         unit = size_of(word[1:])
         if a["start"] % unit or a["stop"] % unit:

@@ -392,8 +392,12 @@ class Words:
         a, b = list(self.resolve(left)), list(self.resolve(right))
         merged: list[Factor] = []
         while a and b:
-            if not (self._indexed(a) and self._indexed(b) and a[0].size == b[0].size):
-                a, b = list(self.gathered(tuple(a))), list(self.gathered(tuple(b)))
+            # an index with families behind it is taken as the sum that it is only where its other side is longer:
+            # each round then ends with heads of equal size, and a factor less on either side
+            if a[0].size < b[0].size:
+                a = list(self.gathered(tuple(a)))
+            elif b[0].size < a[0].size:
+                b = list(self.gathered(tuple(b)))
             x, y = a.pop(0), b.pop(0)
             if x.size == y.size:
                 merged.extend(self._join(x, y))
@@ -410,15 +414,6 @@ class Words:
                 return (*merged, *fixed[0])
             a, b = list(self.resolve(tuple(a))), list(self.resolve(tuple(b)))
         return self.resolve(tuple(merged))
-
-    def _indexed(self, word: Sequence[Factor]) -> bool:
-        """Whether a word begins with an index and a family over it."""
-        return (
-            len(word) > 1
-            and isinstance(word[0], Atom)
-            and isinstance(word[1], Family)
-            and self.find(word[1].index) is word[0]
-        )
 
     def _join_families(self, x: Family, y: Family) -> Word:
         """Member by member where they share their index; else all members are one."""
