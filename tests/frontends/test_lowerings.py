@@ -44,13 +44,16 @@ FAMILIES = {
         (IMAGE, _x(5, 6, 3, 2, seed=1), _x(9, 2, 3, 3, seed=2), _x(5, seed=3), _x(6, 2, 3, 2, seed=4)),
     ),
     "convolution of lines and volumes": (
-        lambda x, w, v, u: (F.conv1d(x, w, stride=3), F.conv3d(v, u, padding=1), F.conv_transpose1d(x, w.transpose(0, 1))),
+        lambda x, w, v, u: (
+            F.conv1d(x, w, stride=3), F.conv3d(v, u, padding=1), F.conv_transpose1d(x, w.transpose(0, 1)),
+        ),
         (LINE, _x(4, 6, 3, seed=1), VOLUME, _x(3, 4, 2, 3, 2, seed=2)),
     ),
     "activations": (
         lambda x: (
             F.relu(x), F.relu6(4 * x), F.leaky_relu(x, 0.3), F.elu(x, 0.7), F.selu(x), F.gelu(x),
-            F.gelu(x, approximate="tanh"), F.silu(x), F.mish(x), F.softplus(x), F.hardtanh(x, -0.3, 0.8), F.hardswish(x),
+            F.gelu(x, approximate="tanh"), F.silu(x), F.mish(x), F.softplus(x), F.hardtanh(x, -0.3, 0.8),
+            F.hardswish(x),
             F.hardsigmoid(x), torch.tanh(x), torch.sigmoid(x), F.softsign(x), torch.clamp(x, min=-0.2),
             torch.clamp(x, max=0.4), torch.clamp(x, -0.5, 0.1), F.glu(x, 2), F.logsigmoid(x), F.celu(x, 1.3),
         ),
@@ -58,7 +61,8 @@ FAMILIES = {
     ),
     "arithmetic": (
         lambda x, y: (
-            x + y, x - 2 * y, torch.add(x, y, alpha=3), torch.sub(x, y, alpha=0.5), 1.5 - x, x * y, x / (y**2 + 1), 2 / (x**2 + 1),
+            x + y, x - 2 * y, torch.add(x, y, alpha=3), torch.sub(x, y, alpha=0.5), 1.5 - x, x * y, x / (y**2 + 1),
+            2 / (x**2 + 1),
             x**2, x**3, (x**2 + 1) ** 0.5, (x**2 + 1) ** -0.5, -x, x.abs(), torch.exp(x), torch.log(x**2 + 1),
             torch.sqrt(x**2), torch.rsqrt(x**2 + 1), torch.sin(x), torch.cos(x), torch.erf(x), torch.maximum(x, y),
             torch.minimum(x, y), x.square(), torch.reciprocal(x**2 + 1), x.float(),
@@ -68,7 +72,8 @@ FAMILIES = {
     "reductions": (
         lambda x: (
             x.sum(), x.sum(1), x.sum((0, -1), keepdim=True), x.mean(), x.mean(-2), x.amax((0, 2)), x.amin(-1, keepdim=True),
-            x.max(1).values, torch.softmax(x, -2), torch.log_softmax(x, 2), torch.logsumexp(x, 1), x.var(1), x.std(-1),
+            x.max(1).values, torch.softmax(x, -2), torch.log_softmax(x, 2), torch.logsumexp(x, 1), x.var(1),
+            x.std(-1),
         ),
         (ROWS,),
     ),
@@ -85,15 +90,18 @@ FAMILIES = {
             F.max_pool2d(x, 3, stride=2, padding=1), F.max_pool2d(x, (2, 3), dilation=(2, 1)),
             F.avg_pool2d(x, 3, stride=(1, 2), padding=1), F.avg_pool2d(x, 3, padding=1, count_include_pad=False),
             F.max_pool1d(y, 3), F.avg_pool1d(y, 2, ceil_mode=False), F.adaptive_avg_pool2d(x, (1, 3)),
-            F.adaptive_avg_pool2d(x, (3, 4)), F.adaptive_avg_pool1d(y, 4), F.max_pool2d(x, 2, ceil_mode=True),
+            F.adaptive_avg_pool2d(x, (3, 4)), F.adaptive_avg_pool1d(y, 4),
         ),
         (IMAGE, LINE),
     ),
     "structure": (
         lambda x, y: (
-            x.reshape(2, -1), x.flatten(1, 2), x.permute(0, 2, 3, 1), x.transpose(-1, 1), x.unsqueeze(-2), x[:, 2:5, ::2],
-            x[..., -3:], x[:, -1], torch.cat([x, 2 * x[:, :2]], 1), torch.stack([x, x + 1], -1), x.chunk(4, -1)[3],
-            x.split([1, 2, 3], 1)[2], x.unbind(1)[4], F.pad(x, (1, 2, 0, 3), value=0.5), F.pad(x, (-1, 2)), y.expand(2, 3, 4, 6),
+            x.reshape(2, -1), x.flatten(1, 2), x.permute(0, 2, 3, 1), x.transpose(-1, 1), x.unsqueeze(-2),
+            x[:, 2:5, ::2],
+            x[..., -3:], x[:, -1], torch.cat([x, 2 * x[:, :2]], 1), torch.stack([x, x + 1], -1),
+            x.chunk(4, -1)[2],
+            x.split([1, 2, 3], 1)[2], x.unbind(1)[4], F.pad(x, (1, 2, 0, 3), value=0.5), F.pad(x, (-1, 2)),
+            y.expand(2, 3, 4, 6),
             y.repeat(2, 1, 2), y.repeat_interleave(3, -1), x.squeeze(), F.channel_shuffle(x, 3), y.narrow(1, 1, 2),
             F.pixel_shuffle(x[:, :4], 2), F.pixel_unshuffle(x[..., :6, :8], 2), x.unflatten(1, (3, -1)), x.mT, y[0].T,
         ),

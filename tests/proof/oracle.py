@@ -272,21 +272,24 @@ def chain(document):
     return found
 
 
-def alike(steps):
-    """Whether the moves of each units tie all positions they move, on every axis, into sets of one size above one."""
-    sizes = {}
-    for step in steps:
-        for name, pairs in step["moves"].items():
-            for axis, permutation in pairs:
-                ties = sizes.setdefault(step["units"], {}).setdefault(
-                    (name, axis), {i: {i} for i in range(len(permutation))}
-                )
-                for i, k in enumerate(permutation):
-                    union = ties[i] | ties[k]
-                    for j in union:
-                        ties[j] = union
-    for axes in sizes.values():
-        if len({len(tied) for ties in axes.values() for tied in ties.values() if len(tied) > 1}) != 1:
+def said_of_moves(document):
+    """Whether what the statement says of positions carried into one another is so, by joining them pair by pair."""
+    said = re.findall(
+        r"those called (\S+) carry (\d+) positions of axis (\d+) of (\S+?) into one another", document["statement"]
+    )
+    for units, count, axis, name in said:
+        links = [
+            set(pair)
+            for step in document["steps"]
+            for k, p in (step["moves"].get(name, []) if step["units"] == units else [])
+            if k == int(axis)
+            for pair in enumerate(p)
+            if pair[0] != pair[1]
+        ]
+        reached = set(links[0])
+        for _ in links:
+            reached = reached.union(*(link for link in links if link & reached))
+        if len(reached) != int(count) or any(not link <= reached for link in links):
             return False
     return True
 
@@ -319,9 +322,11 @@ def is_true(document):
     if "nor quasi-convex" in document["statement"]:
         said &= all(bool(average > v) for v in values)
     if document["claim"] == "orbit-average":
-        said &= where["fixed"] and bool(end > start) and alike(document["steps"])
+        said &= where["fixed"] and bool(end > start) and said_of_moves(document)
     else:
         said &= len(document["steps"]) == 1 and document["steps"][0]["order"] == 2
+        moved = ", ".join(sorted(document["steps"][0]["moves"]))
+        said &= f"with the entries of {moved} permuted as listed in the certificate" in document["statement"]
     said &= f"mean over {len(next(iter(data.values())))} samples" in document["statement"]
     said &= all(name in document["statement"] for name in variables) or len(variables) > 12
     said &= all(step["units"] in document["statement"] for step in document["steps"])

@@ -288,7 +288,7 @@ def lies():
     for violated in (0, 1):
         add({**parts, "steps": [swap(one), swap(other)], "violated": violated})
     around = {"w": [[0, [1, 2, 0]]], "b": [[0, [1, 2, 0]]], "u": [[1, [1, 2, 0]]]}
-    add({**parts, "steps": [{"units": "first", "order": 6, "moves": {**around, "c": [[0, [1, 0]]]}}]})  # three, and two
+    add(parts, statement=("carry 3 positions", "carry 4 positions"))
     add({**parts, "steps": [{"units": "first", "order": 2, "moves": around}]})
     return found
 
@@ -302,7 +302,6 @@ JUDGEMENT_FAULTS = {
     "the end need not be fixed": ("if s.move(end) != end:", "if False:"),
     "start and end are not compared": ('if not midpoint and bounds["end"][0] <= bounds["start"][1]:', "if False:"),
     "any chain is a midpoint": ("need(not midpoint or (len(steps) == 1 and step.order == 2)", "need(True"),
-    "units need not be alike": ("        if len(sizes) != 1:", "        if False:"),
     "digests are not compared": ('need(document["digests"][name] == digest,', "need(True,"),
 }
 
@@ -337,6 +336,12 @@ def hostile():
         "huge exponent": b'{"a":1e999999999}\n',
         "many lists": b"[" + b"[]," * 5_000_000 + b"[]]\n",
         "too large": b" " * ((1 << 27) + 1),
+        "quotes": b'ab"' * ((1 << 27) // 3),
+        "pairs of brackets": b"[]" * (1 << 26),
+        "closing brackets": b"]" * (1 << 27),
+        "colons": b"{" * 10 + b'"":' * ((1 << 25) - 9),
+        "lists in lists": b"[" + b",".join([b"[" * 10 + b"]" * 10] * (1 << 22)) + b"]\n",
+        "tables in tables": b"[" + b",".join([b'{"":' * 9 + b"1" + b"}" * 9] * (1 << 21)) + b"]\n",
     }
 
     def add(name, **sections):
@@ -371,6 +376,17 @@ def hostile():
         parameters={"w": array([1], base64.b64encode(np.array([np.inf]).tobytes()).decode()), "v": array([1], zero)},
     )
     add("wide numbers", parameters={"w": encode_array(tiny_and_huge), "v": array([1], zero)})
+    spread = np.full(300_000, 1.7e308)
+    spread[0] = 5e-324
+    add("wide numbers in five arrays", parameters={name: encode_array(spread) for name in "abcvw"})
+    wide = np.full(100_000, 1.7e308)
+    wide[0] = 5e-324
+    add(
+        "wide numbers averaged",
+        parameters={name: encode_array(wide) for name in "abcdefgvw"},
+        variables=[*"abcdefgvw"],
+        steps=[{**base["steps"][0], "moves": {name: [[0, [1, 0, *range(2, 100_000)]]] for name in "abcdefg"}}],
+    )
     add("unknown dtype", parameters={"w": array([1], zero, "object"), "v": array([1], zero)})
     add("list as dtype", parameters={"w": array([1], zero, ["float64"]), "v": array([1], zero)})
     add("bool as integer", violated=False)

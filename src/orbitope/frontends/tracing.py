@@ -79,7 +79,9 @@ def _cannot_trace(error: Exception) -> ExportError:
     elif isinstance(error, TypeError) and "argument" in str(error):
         why = "the example inputs do not match the arguments of forward"
         fix = "pass the inputs that model(...) itself accepts"
-    elif re.search(r"shape|size|mat1|Expected \d|expected input|must match|out of range|dtype", str(error)):
+    elif re.search(
+        r"shape|size|mat1|Expected \d|expected input|must match|same reduction dim|out of range|dtype", str(error)
+    ):
         why = "the model does not accept inputs of these shapes or dtypes"
         fix = "pass example inputs that model(...) itself accepts; try model(*args) first"
     else:

@@ -19,8 +19,8 @@ from orbitope.files import atomic_write
 from orbitope.proof.check import (
     DTYPES,
     FORMAT,
+    MAX_BITS,
     MAX_BYTES,
-    MAX_NUMBERS,
     VERSION,
     MalformedError,
     array,
@@ -87,7 +87,7 @@ def decode_array(value: Mapping[str, Any]) -> torch.Tensor:
     Guarantee: exact.
     """
     try:
-        shape, _, _ = array(dict(value), [MAX_NUMBERS], "array")
+        shape, _, _ = array(dict(value), [MAX_BITS], "array")
     except MalformedError as error:
         raise CertificateError(f"not a stored array: {error}") from None
     raw, name = base64.b64decode(value["data"]), value["dtype"]

@@ -10,6 +10,10 @@ is a real number within radius/den of v/den. Parameters and their averages are e
 them has the denominator 2^128, and each rounding is counted in the radius: every bound holds for the real
 numbers. There is no tolerance.
 
+Work is counted before it is done, in multiply-adds of numbers of up to about 150 bits against any computed
+one; whatever costs more (wider numbers, roundings, elementary functions, a node at all) is counted as several.
+The limit of 10^9 is at most about two minutes on one core of 2020; an ordinary network takes half of that.
+
 Exit code: 0 accepted; 1 read, but the claim is not established; 2 unreadable, malformed or altered.
 The file is long because it leans on nothing: reading, numbers, operations, program, averages, claim; each
 part uses only what stands before it.
@@ -37,10 +41,13 @@ FORMAT, VERSION = "orbitope certificate", 1
 S = 128  # computed values are multiples of 2^-S ...
 ONE = 1 << S
 W = S + 32  # ... and elementary functions work with multiples of 2^-W
-TOP = 1 << 1024  # no computed integer may reach this
+TOP = 1 << 384  # no computed integer may reach this
 LIMIT = 10**9  # multiply-adds
-MAX_BYTES, MAX_DEPTH, MAX_COMMAS = 1 << 27, 12, 1 << 22  # of the file
+MAX_BYTES, MAX_DEPTH, MAX_BITS = 1 << 27, 12, 1 << 32  # of the file; of all its numbers and their averages in memory
+MAX_COUNTS = {b",": 1 << 22, b'"': 1 << 21, b":": 1 << 20, **dict.fromkeys((b"[", b"]", b"{", b"}"), 1 << 19)}
 MAX_NUMBERS, MAX_ENTRIES, MAX_NODES = 1 << 23, 1 << 23, 20_000  # in arrays, in a program's values, nodes
+WEIGHT = 320  # bits in memory of a number without its digits
+NAME = r"[A-Za-z0-9_.:/\[\]#*-]{1,200}"
 DTYPES = {
     **{"float64": "d", "float32": "f", "float16": "e", "bfloat16": "H", "bool": "?", "uint8": "B"},
     **{"int8": "b", "int16": "h", "int32": "i", "int64": "q"},
@@ -103,7 +110,7 @@ def need(condition: object, message: str) -> None:
 def take(room: list[int], count: int) -> None:
     """Ask for space before it is used."""
     room[0] -= count
-    need(room[0] >= 0, "too many numbers")
+    need(room[0] >= 0, "too many numbers, or too many orders of magnitude")
 
 
 def fields(value: Json, names: Iterable[str], where: str) -> None:
@@ -126,14 +133,14 @@ def integers(value: Json, low: int, high: int, where: str, count: int | None = N
 
 def finite(value: Json, where: str) -> Fraction:
     """A finite number, exactly."""
-    need(type(value) in (int, float) and isfinite(value), f"{where} is not a finite number")
+    fits = (type(value) is int and abs(value) < TOP) or (type(value) is float and isfinite(value))
+    need(fits, f"{where} is not a finite number")
     return Fraction(value)
 
 
 def name_of(value: Json, where: str) -> str:
     """A name that cannot disguise a statement."""
-    need(isinstance(value, str) and 0 < len(value) <= 200, f"{where}: a name is not 1 to 200 characters")
-    need(value.isprintable() and not set(value) & set(" '`"), f"{where}: a name has spaces or quotes")
+    need(isinstance(value, str) and re.fullmatch(NAME, value), f"{where}: a name is not of the form {NAME}")
     return value
 
 
@@ -170,10 +177,11 @@ def read(source: str | os.PathLike[str] | bytes) -> Json:
                 source = file.read(MAX_BYTES + 1)
         except (OSError, ValueError) as error:
             raise MalformedError(f"cannot read the file: {error}") from None
-    need(len(source) <= MAX_BYTES and source.count(b",") <= MAX_COMMAS, "the file is too large")
+    need(len(source) <= MAX_BYTES, "the file is too large")
+    need(all(source.count(c) <= most for c, most in MAX_COUNTS.items()), "the file has too many parts")
     need(b"\\" not in source, "a backslash occurs; certificates contain no escape sequences")
     depth = 0
-    for c in b"".join(source.split(b'"')[::2]).translate(None, bytes({*range(256)} - {*b"[]{}"})):
+    for c in re.sub(b'"[^"]*"', b"", source).translate(None, bytes({*range(256)} - {*b"[]{}"})):
         depth += 1 if c in b"[{" else -1
         need(depth <= MAX_DEPTH, f"nested deeper than {MAX_DEPTH}")
     try:
@@ -205,7 +213,7 @@ def array(value: Json, room: list[int], where: str) -> tuple[Shape, list[int], i
     count, code = prod(shape), DTYPES[dtype]
     size = count * struct.calcsize("<" + code)
     need(isinstance(text, str) and len(text) == -(-size // 3) * 4, f"{where}: the data do not fit the shape")
-    take(room, count)
+    take(room, count * WEIGHT)
     try:
         numbers = struct.unpack(f"<{count}{code}", base64.b64decode(text, validate=True))
     except (ValueError, struct.error):
@@ -215,7 +223,7 @@ def array(value: Json, room: list[int], where: str) -> tuple[Shape, list[int], i
     need(all(map(isfinite, numbers)), f"{where}: an entry is not finite")
     den = max(x.as_integer_ratio()[1] for x in numbers)  # all of them are powers of two
     n, d = max(map(abs, numbers)).as_integer_ratio()
-    need(count * (n * (den // d)).bit_length() <= 1 << 31, f"{where}: too many orders of magnitude")
+    take(room, count * (n * (den // d)).bit_length())
     return shape, [n * (den // d) for n, d in (x.as_integer_ratio() for x in numbers)], den
 
 
@@ -455,8 +463,8 @@ def pointwise(a: Json, shapes: list[Shape], out: Shape, room: list[int]) -> Buil
         return 100 * prod(out), lambda x: elementary(fn, x)
     if fn == "leaky_relu":
         slope = finite(a["slope"], "slope")
-        return prod(out), lambda x: leaky(slope, x)
-    return prod(out), UNARY.get(fn) or BINARY[fn]
+        return 8 * prod(out), lambda x: leaky(slope, x)
+    return 8 * prod(out), UNARY.get(fn) or BINARY[fn]
 
 
 def contract(a: Json, shapes: list[Shape], out: Shape, room: list[int]) -> Built:
@@ -509,7 +517,7 @@ def contract(a: Json, shapes: list[Shape], out: Shape, room: list[int]) -> Built
         z = settle(v, x.den * y.den, of_x + of_y + length * rx * ry)
         return z if final is None else z.pick(final)
 
-    return prod(size.values()), run
+    return prod(size.values()) + 8 * prod(out), run
 
 
 def windows(
@@ -561,7 +569,7 @@ def pool(a: Json, shapes: list[Shape], out: Shape, room: list[int]) -> Built:
         v = [sum(map(x.v.__getitem__, row)) // n for row, n in zip(rows, counts, strict=True)]
         return Ball(v, ONE, x.radius + 1)
 
-    return len(index), run
+    return len(index) + 8 * prod(out), run
 
 
 def reduce(a: Json, shapes: list[Shape], out: Shape, room: list[int]) -> Built:
@@ -577,7 +585,7 @@ def reduce(a: Json, shapes: list[Shape], out: Shape, room: list[int]) -> Built:
             return Ball([*map(max, rows)], x.den, x.radius)
         return settle([*map(sum, rows)], x.den * (length if a["fn"] == "mean" else 1), x.radius * length)
 
-    return len(index), run
+    return len(index) + 8 * prod(out), run
 
 
 def softmax(a: Json, shapes: list[Shape], out: Shape, room: list[int]) -> Built:
@@ -619,10 +627,10 @@ def normalise(a: Json, shapes: list[Shape], out: Shape, room: list[int]) -> Buil
             if a["kind"] == "standard":
                 y = combine(sub, y, mean(y).pick(spread))
             level = combine(add, mean(multiply(y, y)), Ball([eps.numerator], eps.denominator))
-            done.append(multiply(y, elementary("rsqrt", level).pick(spread)))
+            done.append(divide(y, elementary("sqrt", level).pick(spread)))
         return Ball([b for y in done for b in y.v], ONE, max(y.radius for y in done)).pick(back)
 
-    return 100 * prod(out), run
+    return 200 * prod(out), run
 
 
 def reshape(a: Json, shapes: list[Shape], out: Shape, room: list[int]) -> Built:
@@ -676,7 +684,7 @@ def concat(a: Json, shapes: list[Shape], out: Shape, room: list[int]) -> Built:
         v = [b for pieces in zip(*parts, strict=True) for piece in pieces for b in piece]
         return Ball(v, ONE, max(x.fixed().radius for x in xs))
 
-    return prod(out), run
+    return 8 * prod(out), run
 
 
 def pad(a: Json, shapes: list[Shape], out: Shape, room: list[int]) -> Built:
@@ -690,7 +698,7 @@ def pad(a: Json, shapes: list[Shape], out: Shape, room: list[int]) -> Built:
         x, last = x.fixed(), filler.fixed()
         return Ball([*x.v, *last.v], ONE, max(x.radius, last.radius)).pick(index)
 
-    return prod(out), run
+    return 8 * prod(out), run
 
 
 OPERATIONS = {  # builder, number of operands, attributes
@@ -720,7 +728,7 @@ class Program:
         need(names_of(program["inputs"], "inputs") == {*shapes["input"]}, "inputs are not the names of the data")
         need(isinstance(nodes, list) and len(nodes) <= MAX_NODES, "nodes is not a list, or too long")
         room, place, sizes, varies = [MAX_ENTRIES], {}, [], []  # varies: with the sample
-        self.static_work, self.sample_work, self.leaves, self.static, self.dynamic = 0, 0, [], [], []
+        self.static_work, self.sample_work, self.leaves, self.static, self.dynamic = 50, 50, [], [], []
         for k, node in enumerate(nodes):
             fields(node, ("name", "op", "inputs", "shape", "attributes"), f"node {k}")
             name, op, a = name_of(node["name"], f"node {k}"), node["op"], node["attributes"]
@@ -740,6 +748,7 @@ class Program:
                 need(not ins, f"{where} has operands")
                 need(out == shapes[op][a[op]], f"{where} has not the shape of {a[op]}")
                 self.leaves.append((k, op, a[op]))
+                work = prod(out)
             else:
                 build, operands, attributes = OPERATIONS[op]
                 try:
@@ -749,8 +758,10 @@ class Program:
                 except MalformedError as error:
                     raise MalformedError(f"{where}: {error}") from None
                 (self.dynamic if varies[k] else self.static).append((k, run, ins))
-                self.sample_work += (20 + work) * varies[k]  # 20 for the node itself
-                self.static_work += (20 + work) * (not varies[k])
+                if op in ("contract", "convolve") and not {*ins} & {j for j, *_ in self.leaves}:
+                    work *= 2  # both operands may be as wide as computed numbers can be
+            self.sample_work += (50 + work) * varies[k]  # 50 for the node itself
+            self.static_work += (50 + work) * (not varies[k])
             place[name] = k
             sizes.append(out)
         need(isinstance(output, str) and output in place, "the output is not a node")
@@ -821,7 +832,7 @@ class Step:
                 back = all(self.order % len(cycle) == 0 for cycle in orbits(size, [p]))
                 need(back, f"{where}: {self.order} moves do not lead back")
                 axes[axis] = p
-        self.work = (self.order + 2) * sum(20 + prod(shapes[name]) for name in self.moves)
+        self.work = (self.order + 2) * sum(50 + prod(shapes[name]) for name in self.moves)
 
     def move(self, point: Point) -> Point:
         """new[p[i]] = old[i] along each moved axis."""
@@ -852,17 +863,18 @@ class Step:
         return point | lowest
 
 
-def alike(steps: list[Step]) -> None:
-    """Reject unless the moves of each units tie what they move, on every axis, into sets of one size."""
-    for units in {step.units for step in steps}:
-        moves = {}
-        for step in steps:
-            for name, axes in step.moves.items() if step.units == units else ():
-                for axis, p in axes.items():
-                    moves.setdefault((name, axis), []).append(p)
-        sizes = {len(orbit) for ps in moves.values() for orbit in orbits(len(ps[0]), ps)} - {1}
-        if len(sizes) != 1:
-            raise RejectedError(f"the moves of {units} do not make one set of units alike")
+def tied(steps: Sequence[Json], units: str) -> str:
+    """What the moves called `units` carry into one another: the positions of the first axis where it is one set."""
+    moves: dict[tuple[str, int], list[list[int]]] = {}
+    for step in steps:
+        for name, pairs in step["moves"].items() if step["units"] == units else ():
+            for axis, p in pairs:
+                moves.setdefault((name, axis), []).append(p)
+    for (name, axis), ps in sorted(moves.items()):  # no order of the file matters
+        sizes = [len(orbit) for orbit in orbits(len(ps[0]), ps) if len(orbit) > 1]
+        if len(sizes) == 1:
+            return f"those called {units} carry {sizes[0]} positions of axis {axis} of {name} into one another"
+    return ""
 
 
 def squares(point: Point, names: Iterable[str]) -> Fraction:
@@ -915,18 +927,26 @@ def statement(document: Json) -> str:
     bounds, names, steps = claimed(document), document["variables"], document["steps"]
     gap, above_all = excess(bounds)
     samples = max(array["shape"][0] for array in document["data"].values())
-    listed = ", ".join(names) if len(names) <= 12 else f"the {len(names)} variables listed in the certificate"
-    units = ", ".join(dict.fromkeys(step["units"] for step in steps))
-    text = f"Let F be the mean over {samples} samples of the program's output as a function of {listed}, "
-    text += "every other parameter and constant being held fixed. "
+
+    def listed(names: Sequence[str], what: str) -> str:
+        return ", ".join(names) if len(names) <= 12 else f"the {len(names)} {what} listed in the certificate"
+
+    units = [*dict.fromkeys(step["units"] for step in steps)]
+    text = f"Let F be the mean over {samples} samples of the program's output as a function of "
+    text += f"{listed(names, 'variables')}, every other parameter and constant being held fixed. "
     if document["claim"] == "midpoint":
-        text += f"Let B be the point A with units of {units} permuted, and M = (A + B)/2. "
+        moved = listed(sorted(steps[0]["moves"]), "moved variables")
+        text += f"Let B be the point A with the entries of {moved} permuted as listed in the certificate (a move "
+        text += f"called {units[0]}), and M = (A + B)/2. "
         text += f"Then F(M) exceeds (F(A) + F(B))/2 by at least {shown(gap)}"
     else:
         rise, order = shown(bounds["end"][0] - bounds["start"][1]), steps[document["violated"]]["order"]
         number, count = document["violated"] + 1, len(steps)
-        text += f"Let M be the average of A over the group that the {count} moves generate, at which all units "
-        text += f"of {units} that are moved are alike. Then F(M) exceeds F(A) by at least {rise}. In step "
+        text += f"Let M be the average of A over the group that the {count} moves listed in the certificate (called "
+        text += f"{listed(units, 'names')}) generate; every one of these moves leaves M as it is"
+        whole = [line for line in (tied(steps, name) for name in units) if line] if len(units) <= 12 else []
+        text += "".join(f", and {line}" for line in whole)
+        text += f". Then F(M) exceeds F(A) by at least {rise}. In step "
         text += f"{number} of the {count} averages that lead from A to M, F at the average of {order} points "
         text += f"exceeds the mean of F at these points by at least {shown(gap)}"
     return f"{text}; so F is {'neither convex nor quasi-convex' if above_all else 'not convex'}."
@@ -943,7 +963,7 @@ def rounded_down(value: Fraction) -> float:
 
 def establish(document: Json, limit: int, progress: Progress, known: dict[str, Any]) -> None:
     """Fill `known` with what is proved; RejectedError where the claim is not."""
-    room, tables, shapes = [MAX_NUMBERS], {}, {}
+    room, tables, shapes = [MAX_BITS], {}, {}
     for section, kind in (("parameters", "parameter"), ("constants", "constant"), ("data", "input")):
         table = document[section]
         need(isinstance(table, dict) and len(table) <= MAX_NODES, f"{section} is not a table")
@@ -970,12 +990,13 @@ def establish(document: Json, limit: int, progress: Progress, known: dict[str, A
         raise RejectedError("the stated enclosures do not place the orbit average above the start")
     if document["statement"] != statement(document):
         raise RejectedError("the statement is not the one that the other fields make")
-    if not midpoint:
-        alike(steps)
     first, last = violated == 0, violated == len(steps) - 1  # start or end is a point of the step itself
     evaluations = step.order + 1 + (not first) + (not last)
     bits = max(max(map(abs, v)).bit_length() for table in tables.values() for v, _ in table.values())
-    factor = 1 + (bits + sum(s.order.bit_length() for s in steps)) // 256
+    bits += sum(s.order.bit_length() for s in steps)
+    averaged = sum(prod(shapes["parameter"][name]) for name in {name for s in steps for name in s.moves})
+    take(room, 4 * averaged * (WEIGHT + bits))  # here, the average, the end, and a total
+    factor = 1 + (bits * max(bits, TOP.bit_length()) >> 16)
     work = evaluations * (program.static_work + count * program.sample_work) + sum(s.work for s in steps)
     known.update(claim=claim, multiply_adds=work)
     if work * factor > limit:
@@ -1026,11 +1047,13 @@ def check(source: str | os.PathLike[str] | bytes, *, limit: int = LIMIT, progres
     `limit`: refuse to begin beyond this many multiply-adds; `progress(done, total)` is called now and then.
     Raises MalformedError where the source is not a certificate, or was altered.
     """
-    began, known, document = time.perf_counter(), {}, read(source)
+    began, known = time.perf_counter(), {}
     try:
-        establish(document, limit, progress, known)
+        establish(read(source), limit, progress, known)
     except RejectedError as reason:
         known["reason"] = str(reason)
+    except MemoryError:
+        raise MalformedError("not enough memory") from None
     return Verdict(**known, seconds=time.perf_counter() - began)
 
 
@@ -1045,10 +1068,9 @@ def main(arguments: list[str] | None = None) -> int:
         verdict = check(options.file, limit=options.limit)
     except KeyboardInterrupt:
         return 130
-    except (MalformedError, MemoryError) as error:
-        reason = str(error) or "not enough memory"
-        facts = {"accepted": False, "reason": reason}
-        print(json.dumps(facts) if options.format == "json" else f"UNREADABLE  {reason}")
+    except MalformedError as error:
+        facts = {"accepted": False, "reason": str(error)}
+        print(json.dumps(facts) if options.format == "json" else f"UNREADABLE  {error}")
         return 2
     if options.format == "json":
         print(json.dumps(verdict.to_json()))

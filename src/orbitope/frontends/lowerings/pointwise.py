@@ -125,6 +125,20 @@ def rrelu(
     return b.pointwise("leaky_relu", x, slope=(lower + upper) / 2)
 
 
+@lowers("aten.celu.default")
+def celu(b: Builder, x: Value, alpha: float = 1) -> Value:
+    """``α·ELU(x/α)``, where x/α is positive as x is."""
+    return b.pointwise(
+        "mul", b.pointwise("elu", b.pointwise("div", x, float(alpha)), alpha=1.0, scale=1.0), float(alpha)
+    )
+
+
+@lowers("aten.log_sigmoid.default")
+def log_sigmoid(b: Builder, x: Value) -> Value:
+    """``−softplus(−x)``."""
+    return b.pointwise("neg", b.pointwise("softplus", b.pointwise("neg", x)))
+
+
 @lowers("aten.softplus.default")
 def softplus(b: Builder, x: Value, beta: float = 1, threshold: float = 20) -> Value:
     """Softplus; PyTorch returns x itself above the threshold, within 3e-9 of the true value, in ours it is exact."""
@@ -188,12 +202,12 @@ def dropout(b: Builder, x: Value, p: float, train: bool) -> Value:
 
 @lowers("aten._to_copy.default", "aten.to.dtype", "aten.to.dtype_layout", "aten.type_as.default")
 def cast(b: Builder, x: Value, *args: Any, dtype: torch.dtype | None = None, **_layout: Any) -> Value:
-    """Between floating dtypes: the same real numbers (rounding is not part of the real-valued program)."""
+    """To a dtype that holds the same real numbers; rounding is not part of the real-valued program."""
     target = dtype
     for arg in args:
         target = arg.dtype if isinstance(arg, Value) else arg if isinstance(arg, torch.dtype) else target
     if target is None or target == x.dtype:
         return x
-    if x.dtype.is_floating_point and not target.is_floating_point:
+    if target == torch.bool or (x.dtype.is_floating_point and not target.is_floating_point):
         raise Refused
     return b.emit("pointwise", (x,), x.shape, target, fn="identity")
