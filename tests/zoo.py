@@ -122,7 +122,7 @@ def outputs(net: nn.Module, params: Params, inputs: Inputs) -> list[torch.Tensor
 
 
 def difference(first: Sequence[torch.Tensor], second: Sequence[torch.Tensor]) -> float:
-    """Largest difference of corresponding outputs, relative to the largest entry of each; inf where one is not finite."""
+    """Largest difference of outputs, relative to the largest entry of each; inf where one is not finite."""
     worst = 0.0
     for x, y in zip(first, second, strict=True):
         if not (x.isfinite().all() and y.isfinite().all() and x.abs().max() > 0):

@@ -71,7 +71,8 @@ FAMILIES = {
     ),
     "reductions": (
         lambda x: (
-            x.sum(), x.sum(1), x.sum((0, -1), keepdim=True), x.mean(), x.mean(-2), x.amax((0, 2)), x.amin(-1, keepdim=True),
+            x.sum(), x.sum(1), x.sum((0, -1), keepdim=True), x.mean(), x.mean(-2),
+            x.amax((0, 2)), x.amin(-1, keepdim=True),
             x.max(1).values, torch.softmax(x, -2), torch.log_softmax(x, 2), torch.logsumexp(x, 1), x.var(1),
             x.std(-1),
         ),

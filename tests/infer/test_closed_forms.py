@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from math import lgamma, log
 
 import pytest
 import torch
+from tests.zoo import ZOO, ResNet18, fac, prepared, seq
 
 from orbitope import symmetries
 from orbitope.group import SymmetryGroup
-from tests.zoo import ZOO, ResNet18, fac, prepared, seq
 
 EXACT = [name for name, case in ZOO.items() if case.order is not None]
 
@@ -44,7 +45,7 @@ def test_resnet18_of_torchvision() -> None:
 def test_deep_perceptrons(widths: tuple[int, ...]) -> None:
     """One factorial for each hidden layer, equal widths or not."""
     sizes = (3, *widths, 2)
-    layers = [torch.nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False)]
+    layers = [torch.nn.Linear(a, b) for a, b in pairwise(sizes)]
     net = seq(*(part for layer in layers[:-1] for part in (layer, torch.nn.ReLU())), layers[-1])
     assert symmetries(net, (torch.randn(2, 3),)).order == fac(*widths)
 

@@ -11,11 +11,11 @@ from itertools import permutations, product
 
 import pytest
 import torch
+from tests.zoo import C1, L, model, randomise, seq
 from torch import nn
 
 from orbitope import symmetries
 from orbitope.group import SymmetryGroup
-from tests.zoo import C1, L, model, randomise, seq
 
 Moves = tuple[tuple[int, ...], ...]
 """For each parameter where each of its entries comes from."""
@@ -91,7 +91,8 @@ def _bn() -> nn.Module:
 
 
 def _tied() -> nn.Module:
-    return model(lambda m, x: relu(x @ m.w.t() + m.b) @ m.w, w=nn.Parameter(torch.ones(4, 2)), b=nn.Parameter(torch.ones(4)))
+    weight, bias = nn.Parameter(torch.ones(4, 2)), nn.Parameter(torch.ones(4))
+    return model(lambda m, x: relu(x @ m.w.t() + m.b) @ m.w, w=weight, b=bias)
 
 
 TINY: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
@@ -144,7 +145,9 @@ TINY: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     ),
     "constant": (
         lambda: model(
-            lambda m, x: m.out(relu(m.a(x)) * torch.tensor([1.5, 1.5, 1.5, 0.5, 0.5]).double()), a=L(1, 5), out=L(5, 1, bias=False)
+            lambda m, x: m.out(relu(m.a(x)) * torch.tensor([1.5, 1.5, 1.5, 0.5, 0.5]).double()),
+            a=L(1, 5),
+            out=L(5, 1, bias=False),
         ),
         (4, 1),
     ),
@@ -167,7 +170,9 @@ TINY: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
         (3, 1, 3),
     ),
     "grouped convolution": (
-        lambda: seq(C1(1, 4, 1, bias=False), nn.ReLU(), C1(4, 4, 1, groups=2, bias=False), nn.Tanh(), C1(4, 1, 2, bias=False)),
+        lambda: seq(
+            C1(1, 4, 1, bias=False), nn.ReLU(), C1(4, 4, 1, groups=2, bias=False), nn.Tanh(), C1(4, 1, 2, bias=False)
+        ),
         (3, 1, 4),
     ),
     "depthwise": (
@@ -179,7 +184,9 @@ TINY: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
         (3, 1, 4),
     ),
     "transposed": (
-        lambda: seq(C1(1, 3, 1), nn.ReLU(), nn.ConvTranspose1d(3, 3, 2, bias=False), nn.Tanh(), C1(3, 1, 1, bias=False)),
+        lambda: seq(
+            C1(1, 3, 1), nn.ReLU(), nn.ConvTranspose1d(3, 3, 2, bias=False), nn.Tanh(), C1(3, 1, 1, bias=False)
+        ),
         (3, 1, 3),
     ),
     "padded shortcut": (

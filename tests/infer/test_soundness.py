@@ -6,9 +6,9 @@ from itertools import product
 
 import pytest
 import torch
+from tests.zoo import ZOO, difference, outputs, prepared, randomise
 
 from orbitope.group import Element, SymmetryGroup, Units
-from tests.zoo import ZOO, difference, outputs, prepared, randomise
 
 LIMIT = 1e-9
 """Relative; the project's promise in float64."""

@@ -314,10 +314,11 @@ def test_an_operation_the_checker_does_not_know_is_named():
     assert isinstance(result, NotProven) and "cannot evaluate" in result.reason
 
 
-def test_more_work_than_the_checker_does_is_refused(monkeypatch):
+@pytest.mark.parametrize("limit", [1000, 109_500])
+def test_more_work_than_the_checker_does_is_refused(monkeypatch, limit):
     x, y = _data()
     model = _trained(_mlp(), x, y, nn.functional.cross_entropy)
-    monkeypatch.setattr(checker, "LIMIT", 1000)
+    monkeypatch.setattr(checker, "LIMIT", limit)
     result = prove(Objective(model, "cross_entropy", (x, y)), claim="midpoint")
     assert isinstance(result, NotProven) and "multiply-adds" in result.reason
 

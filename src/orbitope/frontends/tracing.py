@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import linecache
+import logging
 import re
+import sysconfig
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +19,7 @@ from torch.export import ExportedProgram
 
 from orbitope.errors import ExportError, InputError, TrainingModeError
 
-_TORCH = str(Path(torch.__file__).parent)
+_FOREIGN = (str(Path(torch.__file__).parent), sysconfig.get_path("stdlib"), "<")
 
 
 def trace(
@@ -53,8 +57,7 @@ def trace(
         )
     positional = (args,) if isinstance(args, torch.Tensor) else tuple(args)
     try:
-        with torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with torch.no_grad(), _quiet():
             program = torch.export.export(model, positional, dict(kwargs or {}), strict=False)
             return _decomposed(program)
     except InputError:
@@ -64,9 +67,21 @@ def trace(
 
 
 def _decomposed(program: ExportedProgram) -> ExportedProgram:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with _quiet():
         return program.run_decompositions({})
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the tracer's own warnings, logs and dumps of graphs: what matters of them is in our errors."""
+    level = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)
 
 
 def _cannot_trace(error: Exception) -> ExportError:
@@ -102,7 +117,7 @@ def _user_frame(error: BaseException) -> tuple[str, str]:
     trace_back = error.__traceback__
     while trace_back is not None:
         name = trace_back.tb_frame.f_code.co_filename
-        own = not name.startswith(_TORCH) and not name.startswith("<") and "orbitope" not in Path(name).parts[-4:]
+        own = not name.startswith(_FOREIGN) and "orbitope" not in Path(name).parts[-4:]
         if own and "site-packages" not in name and Path(name).suffix == ".py":
             line = linecache.getline(name, trace_back.tb_lineno).strip()
             found = (f"{Path(name).name}:{trace_back.tb_lineno}", line)

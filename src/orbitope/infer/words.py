@@ -447,14 +447,15 @@ class Words:
         """Two sums segment by segment; a plain atom is cut first.
 
         Where a segment of one is constant (padding, a mask), it has no identity that it could give away: it takes on
-        that of the other in the result only, and may meet another partner elsewhere.
+        that of the other in the result only, and may meet another partner elsewhere. Nor does one that holds a family,
+        whose meaning depends on the tensor around it.
         """
         points = sorted({*_ends(self._run_sizes(x)), *_ends(self._run_sizes(y))})
         sizes = [b - a for a, b in zip([0, *points], points, strict=False)]
         # the two may share atoms: refining one can refine the other beyond these sizes, so runs are put together again
         firsts, seconds = self._cut_factor(x, sizes), self._cut_factor(y, sizes)
         merged = [self.unify(first, second) for first, second in zip(firsts, seconds, strict=True)]
-        plain = [whole for whole in (x, y) if not self.has_wild((whole,))]
+        plain = [whole for whole in (x, y) if not self.has_wild((whole,)) and not self.families((whole,))]
         if len(plain) == 2:
             x.parent = y
             y.origin = y.origin or x.origin

@@ -998,7 +998,7 @@ def establish(document: Json, limit: int, progress: Progress, known: dict[str, A
     take(room, 4 * averaged * (WEIGHT + bits))  # here, the average, the end, and a total
     factor = 1 + (bits * max(bits, TOP.bit_length()) >> 16)
     work = evaluations * (program.static_work + count * program.sample_work) + sum(s.work for s in steps)
-    known.update(claim=claim, multiply_adds=work)
+    known.update(claim=claim, multiply_adds=work * factor)
     if work * factor > limit:
         wide = f", each counted {factor} times for its {bits} bits" if factor > 1 else ""
         raise RejectedError(f"the check needs {work:,} multiply-adds{wide}: more than the limit of {limit:,}")

@@ -220,9 +220,14 @@ class _Attempt:
             self.tried.append(f"{claim}: {differ}")
             return self._not(f"the program to be proved is not the model: {differ}", witness.gap)
         try:
-            return self._certificate(claim, steps, witness.violated, enclosures, agreement)
+            certificate = self._certificate(claim, steps, witness.violated, enclosures, agreement)
         except CertificateError as error:
             return self._not(f"the certificate could not be written: {error.what}", witness.gap)
+        begun = check.check(certificate.to_bytes(), limit=0)  # everything but the evaluation
+        if not 0 < begun.multiply_adds <= check.LIMIT:
+            self.tried.append(f"{claim}: {begun.reason}")
+            return self._not(f"the independent checker would not accept it: {begun.reason}", witness.gap)
+        return certificate
 
     def _enclose(self, steps: Sequence[Step], violated: int) -> dict[str, Any]:
         """Bounds of F at the start, at the points of the violated step, at their average and at the end."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import exp
 from typing import Any
 
 import torch
@@ -141,9 +142,10 @@ def log_sigmoid(b: Builder, x: Value) -> Value:
 
 @lowers("aten.softplus.default")
 def softplus(b: Builder, x: Value, beta: float = 1, threshold: float = 20) -> Value:
-    """Softplus; PyTorch returns x itself above the threshold, within 3e-9 of the true value, in ours it is exact."""
+    """Softplus, exact; PyTorch itself returns x above the threshold, where the two differ by less than e⁻²⁰."""
     if beta != 1 or threshold < 20:
         raise Refused
+    b.tolerance = exp(-20) / 20
     return b.pointwise("softplus", x)
 
 
