@@ -37,7 +37,7 @@ def _examples():
             yield pytest.param(code, id=f"{page.stem}-{k}")
 
 
-@pytest.mark.parametrize("code", _examples())
+@pytest.mark.parametrize("code", list(_examples()))
 def test_examples_run(code, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "example.py").write_text(code, encoding="utf-8")

@@ -1115,3 +1115,338 @@ _add(
     fac(7),
     "7!",
 )
+
+
+# ------------------------------------------------------------------------------- traps: each of these once was wrong
+def _tied_transpose() -> nn.Module:
+    net = model(lambda m, x: m.c(relu(m.b(relu(m.a(x))))), a=L(3, 5), b=L(5, 3), c=L(3, 2))
+    net.b.weight = nn.Parameter(net.a.weight.t())
+    return net
+
+
+class Remembering(nn.Module):
+    """A buffer that every call overwrites, and that the value depends on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.out = L(3, 5), L(5, 2)
+        self.register_buffer("mean", torch.zeros(5))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = relu(self.a(x))
+        self.mean.mul_(0.9).add_(h.mean(0))
+        return self.out(h + self.mean)
+
+
+class Picking(nn.Module):
+    """A buffer of indices that belongs to the state."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.out = L(3, 5), L(6, 2)
+        self.register_buffer("index", torch.tensor([0, 3, 2, 4, 1, 1]))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.out(torch.index_select(self.a(x), 1, self.index))
+
+
+class Recurrent(nn.Module):
+    """A recurrent network, unrolled by the tracer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.u, self.out = L(3, 6), L(6, 6), L(6, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = x.new_zeros(x.shape[0], 6)
+        for step in x.unbind(1):
+            h = torch.tanh(self.a(step) + self.u(h))
+        return self.out(h)
+
+
+def _overwritten(h: torch.Tensor) -> torch.Tensor:
+    h = h.clone()
+    h[:, 3:] *= 2
+    return h
+
+
+class ShuffleNetV2(nn.Module):
+    """Two units: half of the channels passes by, then both halves are interleaved."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.out = C2(2, 8, 1), C2(8, 3, 1)
+        self.units = nn.ModuleList(
+            nn.Sequential(C2(4, 4, 1), nn.ReLU(), C2(4, 4, 3, padding=1, groups=4), C2(4, 4, 1), nn.ReLU())
+            for _ in range(2)
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.stem(x)
+        for unit in self.units:
+            kept, given = x.chunk(2, 1)
+            x = F.channel_shuffle(torch.cat([kept, unit(given)], 1), 2)
+        return self.out(x)
+
+
+def _projected(function: Callable[..., torch.Tensor], **parts: nn.Module) -> Callable[[], nn.Module]:
+    """``function(model, p)`` of a fused projection ``p: [batch, 3, 4]``."""
+
+    def build() -> nn.Module:
+        return model(lambda m, x: function(m, relu(m.a(x)).view(-1, 3, 4)), a=L(3, 12), **parts)
+
+    return build
+
+
+def _attention(bias: str) -> Callable[[], nn.Module]:
+    """Attention of three heads (or six on two keys) whose scores carry a bias for each head."""
+
+    def forward(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        b, t, _ = x.shape
+        heads, keys = (6, 2) if bias == "grouped" else (3, 1) if bias == "shared" else (3, 3)
+        q = m.q(x).view(b, t, heads, 5)
+        k, v = (p.view(b, t, keys, n).repeat_interleave(heads // keys, 2) for p, n in ((m.k(x), 5), (m.v(x), 2)))
+        scores = torch.einsum("bihd,bjhd->bhij", q, k)
+        if bias == "table":
+            scores = scores + m.table
+        if bias == "fixed":
+            scores = scores + x.new_tensor([1.0, 2.0, 3.0])[:, None, None] * torch.arange(t)
+        return m.out(torch.einsum("bhij,bjhd->bihd", torch.softmax(scores, -1), v).flatten(2))
+
+    def build() -> nn.Module:
+        heads, keys = (6, 2) if bias == "grouped" else (3, 1) if bias == "shared" else (3, 3)
+        parts = {"q": L(3, 5 * heads), "k": L(3, 5 * keys, bias=False), "v": L(3, 2 * keys), "out": L(2 * heads, 2)}
+        table = {"table": nn.Parameter(torch.randn(3, 4, 4))} if bias == "table" else {}
+        return model(forward, **parts, **table)
+
+    return build
+
+
+def _trap(
+    name: str,
+    build: Callable[[], nn.Module],
+    order: int | None,
+    notes: str,
+    shape: tuple[int, ...] = (4, 3),
+    unknown: tuple[str, ...] = (),
+    dead: tuple[str, ...] = (),
+) -> None:
+    _add(name, build, [shape], order, notes, unknown, dead)
+
+
+_trap(
+    "padding_then_slice",
+    lambda: model(
+        lambda m, x: m.out(g := m.b(h := relu(m.a(x))) + F.pad(h, (2, 3))) + m.end(g[:, :2]),
+        a=L(3, 4),
+        b=L(4, 9),
+        out=L(9, 2),
+        end=L(2, 2),
+    ),
+    fac(4, 2, 3),
+    "4! in the middle, 2! and 3! beside it; the slice is the same two units, though they met a padding before",
+)
+_trap(
+    "padding_twice",
+    lambda: model(
+        lambda m, x: m.out(relu(m.b(x) + (p := F.pad(m.a(x), (0, 3))))) + m.end(relu(m.c(x) + p)),
+        a=L(3, 4),
+        b=L(3, 7),
+        c=L(3, 7),
+        out=L(7, 2),
+        end=L(7, 2),
+    ),
+    fac(4, 3, 3),
+    "4!, and beside the padding two different sets of 3: zeros have no identity that could tie them",
+)
+_trap(
+    "constant_then_slice",
+    lambda: model(
+        lambda m, x: m.out((h := relu(m.a(x)) * x.new_tensor([1.0, 1, 1, 2, 2, 3, 3])))
+        + m.end(relu(m.mid(h[:, :3] + x.new_tensor([2.0, 2, 2])))),
+        a=L(3, 7),
+        mid=L(3, 5),
+        out=L(7, 2),
+        end=L(5, 2),
+    ),
+    fac(3, 2, 2, 5),
+    "runs of 3, 2 and 2, and 5!",
+)
+_trap(
+    "rolled_by_slices",
+    lambda: between(lambda m, h: h + torch.cat([h[:, 1:], h[:, :1]], 1), 6),
+    1,
+    "a shift by one ties every unit to its neighbour, the first to the last",
+)
+_trap("halves_exchanged", lambda: between(lambda m, h: h + torch.cat([h[:, 3:], h[:, :3]], 1), 6), fac(3), "3!: both halves alike")
+_trap(
+    "overlapping_slices",
+    lambda: model(
+        lambda m, x: m.out((h := relu(m.a(x)))[:, :4]) + m.end(h[:, 2:]), a=L(3, 7), out=L(4, 2), end=L(5, 2)
+    ),
+    fac(2, 2, 3),
+    "units 0–1, 2–3 and 4–6",
+)
+_trap("overwritten_slice", lambda: between(lambda m, h: _overwritten(h), 5), fac(3, 2), "units 0–2 and 3–4")
+_trap(
+    "tied_transpose",
+    _tied_transpose,
+    1,
+    "two parameters of other shapes in one memory: neither can move without the other, both stay",
+)
+_trap("overwritten_buffer", lambda: Remembering().eval(), 1, "a buffer that every call overwrites stays, and holds the units")
+_trap("index_buffer", lambda: Picking().eval(), fac(6), "6!: entries of the index with the columns behind")
+_trap(
+    "largest_position",
+    lambda: model(lambda m, x: (h := m.a(x)).max(1).indices[:, None] * m.out(h), a=L(3, 5), out=L(5, 2)),
+    1,
+    "the position of the largest unit tells units apart",
+    unknown=("aten.max.dim",),
+)
+_trap("recurrent", lambda: Recurrent().eval(), fac(6), "6!: both axes of the recurrent weight, in every step", (4, 5, 3))
+_trap(
+    "lstm",
+    lambda: model(lambda m, x: m.out(m.r(x)[0]), r=nn.LSTM(3, 5, batch_first=True), out=L(5, 2)),
+    None,
+    "soundness only",
+    (4, 5, 3),
+)
+_trap(
+    "experts",
+    lambda: model(
+        lambda m, x: torch.einsum(
+            "be,beo->bo", torch.softmax(m.gate(x), 1), torch.einsum("beh,eoh->beo", relu(torch.einsum("bi,ehi->beh", x, m.w)), m.v)
+        ),
+        gate=L(3, 3),
+        w=nn.Parameter(torch.randn(3, 4, 3)),
+        v=nn.Parameter(torch.randn(3, 2, 4)),
+    ),
+    fac(3) * fac(4) ** 3,
+    "3 experts change places with their gates; in each its own S4",
+)
+_trap(
+    "table_of_scores", _attention("table"), fac(3) * fac(5) ** 3 * fac(2) ** 3, "S3 of heads with their tables, S5 and S2 in each", (2, 4, 3)
+)
+_trap("fixed_scores", _attention("fixed"), fac(5) ** 3 * fac(2) ** 3, "fixed slopes tell heads apart; S5 and S2 in each", (2, 4, 3))
+_trap(
+    "shared_keys", _attention("shared"), fac(3) * fac(5) * fac(2), "3 heads on one key: one S5 and one S2 for all of them", (2, 4, 3)
+)
+_trap(
+    "grouped_keys",
+    _attention("grouped"),
+    fac(2) * fac(3) ** 2 * fac(5) ** 2 * fac(2) ** 2,
+    "2 keys with 3 queries each: S3 wr S2, and S5 and S2 for each key",
+    (2, 4, 3),
+)
+_trap(
+    "generated_weights",
+    lambda: model(
+        lambda m, x: torch.einsum("bi,boi->bo", relu(m.a(x)), m.h(x).view(-1, 2, 5)), a=L(3, 5), h=L(3, 10)
+    ),
+    fac(5),
+    "5!: columns of the generated matrix",
+)
+_trap(
+    "copies_in_a_row",
+    lambda: model(
+        lambda m, x: m.out(m.a(x).repeat_interleave(3, 1) * m.p), a=L(3, 4), p=nn.Parameter(torch.randn(12)), out=L(12, 2)
+    ),
+    fac(4) * fac(3) ** 4,
+    "4!, and 3 copies of each unit with their own gains",
+)
+_trap(
+    "constant_along",
+    lambda: model(lambda m, x: m.out(m.a(x).sum(1, keepdim=True).expand(-1, 4)), a=L(3, 5), out=L(4, 2)),
+    fac(5) * fac(4) ** 2,
+    "5!; four equal entries are weighted: in each row of out the weights may change places",
+)
+_trap(
+    "selected_projections",
+    _projected(lambda m, p: m.o(p[:, 0]) + m.u(p[:, 1] * p[:, 2]), o=L(4, 2), u=L(4, 2)),
+    fac(4) ** 2,
+    "4! of the first, 4! of the other two",
+)
+_trap(
+    "projections_multiplied",
+    _projected(lambda m, p: m.o((p @ p.transpose(1, 2)).flatten(1)) + m.u(p[:, 0]), o=L(9, 2), u=L(4, 2)),
+    fac(4, 2),
+    "an index that stands under two labels: one 4! for all, and the last two change places",
+)
+_trap(
+    "projections_added",
+    _projected(lambda m, p: m.o((p + torch.sin(p[:, :1])).flatten(1)), o=L(12, 2)),
+    fac(4) * fac(2) ** 4,
+    "4! for all; for each of the four the last two may change places",
+)
+_trap(
+    "projections_averaged",
+    _projected(lambda m, p: m.o(p[:, 0]) + m.u(torch.sin(p).mean(1)), o=L(4, 2), u=L(4, 2)),
+    fac(4) * fac(2) ** 4,
+    "the mean ties the first to the others after all",
+)
+_trap(
+    "projections_concatenated",
+    lambda: model(
+        lambda m, x: torch.einsum("bi,oij,bj->bo", (z := torch.cat([v := m.a(x).view(-1, 2, 2), v], 2))[:, 1], m.w, z.flatten(1)),
+        a=L(3, 4),
+        w=nn.Parameter(torch.randn(2, 4, 8)),
+    ),
+    None,
+    "families inside a concatenation meet a parameter: soundness only",
+)
+_trap(
+    "norm_across_a_concatenation",
+    lambda: model(
+        lambda m, x: m.out(m.norm(torch.cat([m.a(x), m.b(x)], 1))), a=C2(2, 5, 1), b=C2(2, 7, 1), norm=nn.GroupNorm(4, 12), out=C2(12, 2, 1)
+    ),
+    fac(3) * fac(2) * fac(3) ** 2 * 2,
+    "groups of 3 on 5 + 7: 3!, then 2 + 1, then two groups that change places",
+    (2, 2, 4, 5),
+)
+_trap("shufflenet_v2", lambda: ShuffleNetV2().eval(), None, "interleaved segments are tied: soundness only", (2, 2, 4, 5))
+_trap(
+    "positions_not_reached",
+    lambda: model(
+        lambda m, x: m.out(relu(m.a(x) + m.table[: x.shape[1]])), a=L(3, 6), table=nn.Parameter(torch.randn(9, 6)), out=L(6, 2)
+    ),
+    fac(6),
+    "6!; rows of the table that only longer inputs reach do not count",
+    (2, 4, 3),
+)
+_trap(
+    "entrywise_without_a_trait",
+    lambda: between(lambda m, h: torch.where(h > 0.3, torch.atan(h), h.masked_fill(h < 0.1, 0.5)), 7),
+    fac(7),
+    "7!: what acts entry by entry needs no trait to be carried",
+)
+_trap(
+    "statistics_by_hand",
+    lambda: between(lambda m, h: (h - h.mean(1, keepdim=True)) / (h.std(1, keepdim=True) + h.norm(dim=1, keepdim=True)), 7),
+    fac(7),
+    "7!",
+)
+_trap(
+    "weight_norm",
+    lambda: seq(nn.utils.parametrizations.weight_norm(L(3, 7)), nn.ReLU(), nn.utils.parametrizations.weight_norm(L(7, 2))),
+    fac(7),
+    "7!: lengths move with their directions",
+)
+_trap(
+    "padding_modes",
+    lambda: seq(
+        C2(2, 5, 3, padding=1, padding_mode="reflect"),
+        nn.ReLU(),
+        C2(5, 4, 3, padding=1, padding_mode="circular"),
+        nn.ReLU(),
+        C2(4, 3, 3, padding=1, padding_mode="replicate"),
+    ),
+    fac(5, 4),
+    "5!·4!",
+    (2, 2, 6, 5),
+)
+_trap(
+    "shapes_that_do_not_nest",
+    lambda: model(lambda m, x: m.out(relu(m.a(x)).view(-1, 4, 6).transpose(1, 2).reshape(-1, 4, 6).flatten(1)), a=L(3, 24), out=L(24, 2)),
+    None,
+    "(6 · 4) read as (4 · 6): no common factors, fixed",
+)

@@ -162,7 +162,7 @@ class _Lowering:
             del b.nodes[before:]
             result = self._opaque(node, call, tensors, expected)
         elif expected is not None:
-            execution.compare(b, flat(result), flat(expected))
+            execution.compare(b, flat(result), flat(expected), tensors)
         self.values[node.name] = result
 
     def _lower(self, node: torch.fx.Node, call: execution.Call) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import linecache
 import logging
@@ -63,7 +64,7 @@ def trace(
     except InputError:
         raise
     except Exception as error:  # whatever the tracer or the model's own code raises
-        raise _cannot_trace(error) from error
+        raise _cannot_trace(error, model) from error
 
 
 def _decomposed(program: ExportedProgram) -> ExportedProgram:
@@ -84,7 +85,7 @@ def _quiet() -> Iterator[None]:
         logging.disable(level)
 
 
-def _cannot_trace(error: Exception) -> ExportError:
+def _cannot_trace(error: Exception, model: nn.Module) -> ExportError:
     first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
     place, code = _user_frame(error)
     text = f"{type(error).__name__} {error}"
@@ -93,7 +94,7 @@ def _cannot_trace(error: Exception) -> ExportError:
         fix = "replace the branch by tensor operations (torch.where, masks), or analyse the parts between the branches"
     elif isinstance(error, TypeError) and "argument" in str(error):
         why = "the example inputs do not match the arguments of forward"
-        fix = "pass the inputs that model(...) itself accepts"
+        fix = f"pass the inputs that model(...) itself accepts; forward takes {inspect.signature(model.forward)}"
     elif re.search(
         r"shape|size|mat1|Expected \d|expected input|must match|same reduction dim|out of range|dtype", str(error)
     ):

@@ -131,7 +131,7 @@ def train(
     optimiser = torch.optim.Adam(model.parameters(), lr=RATE)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=RATE, total_steps=max(2, epochs * batches))
     losses = []
-    with _one_thread():
+    with one_thread():
         model.train()
         for epoch in range(epochs):
             total = 0.0
@@ -161,7 +161,8 @@ def _seeded(seed: int) -> Iterator[None]:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
+    """One thread for the time of a block: sums are taken in one order, on any number of cores."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

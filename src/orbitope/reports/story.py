@@ -23,7 +23,7 @@ from orbitope.infer import infer
 from orbitope.objective import Objective
 from orbitope.proof import Certificate
 from orbitope.reports import chapters
-from orbitope.reports.digits import classifier, digits, train
+from orbitope.reports.digits import classifier, digits, one_thread, train
 from orbitope.reports.figures import save_figure
 from orbitope.reports.page import Fact, Picture, Report, Section, render
 
@@ -117,22 +117,11 @@ def demo(
         console=errors or Console(stderr=True),
         transient=True,
     )
-    with output_folder(folder) as room, progress, _reproducible():
+    with output_folder(folder) as room, progress, one_thread():
         story = _begin(seed, Path(room), progress)
         report = _tell(story, told, seed)
         (Path(room) / "report.html").write_text(render(report), encoding="utf-8")
     return Path(folder) / "report.html"
-
-
-@contextmanager
-def _reproducible() -> Iterator[None]:
-    """One thread and deterministic kernels: sums are taken in one order, on any number of cores."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _begin(seed: int, room: Path, progress: Progress) -> Story:
