@@ -1,4 +1,4 @@
-"""Random weights that hide nothing: no gain is one, no bias zero, no matrix zero, and statistics are those of no data."""
+"""Random weights that hide nothing: no gain is one, no bias zero, no matrix zero, no statistic that of data."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _VARIANCES = re.compile(r"(running_var|\.var$|variance)")
 def randomise(model: nn.Module, seed: int = 0) -> None:
     """Overwrite every floating parameter and running statistic in place; tied tensors stay tied.
 
-    Matrices are scaled by their fan-in, so that signals neither vanish nor explode. Other buffers keep their values: they
-    are tables that the architecture prescribes.
+    Matrices are scaled by their fan-in, so that signals neither vanish nor explode. Other buffers keep their values:
+    they are tables that the architecture prescribes.
     """
     generator = torch.Generator().manual_seed(seed)
     seen: set[int] = set()

@@ -2,35 +2,54 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import pairwise, product
 from math import lgamma, log
 
 import pytest
 import torch
-from tests.zoo import ZOO, ResNet18, fac, prepared, seq
+from tests.zoo import ARCHITECTURES, ZOO, ResNet18, case_of, fac, prepared, seq
 
 from orbitope import symmetries
 from orbitope.group import SymmetryGroup
 
-EXACT = [name for name, case in ZOO.items() if case.order is not None]
+CASES = {**ZOO, **ARCHITECTURES}
+EXACT = [name for name, case in CASES.items() if case.order is not None]
 
 
-@pytest.mark.parametrize("name", EXACT)
+def _marked(name: str) -> object:
+    """The name, marked where inference is known to fall short of the mathematics."""
+    awaits = CASES[name].awaits
+    return pytest.param(name, marks=pytest.mark.xfail(strict=True, reason=f"not yet: {awaits}")) if awaits else name
+
+
+@pytest.mark.parametrize("name", map(_marked, EXACT))
 def test_order_is_the_closed_form(name: str) -> None:
-    assert prepared(name).group.order == ZOO[name].order, ZOO[name].notes
+    assert prepared(name).group.order == case_of(name).order, case_of(name).notes
 
 
-@pytest.mark.parametrize("name", [name for name, case in ZOO.items() if case.unknown])
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.unknown])
 def test_what_is_not_known_is_reported_by_name(name: str) -> None:
     group = prepared(name).group
     reported = {d.reason.rpartition(" ")[2] for d in group.diagnostics if d.unknown}
-    assert reported == set(ZOO[name].unknown)
+    assert reported == set(case_of(name).unknown)
     assert all(d.place for d in group.diagnostics if d.unknown)
 
 
-@pytest.mark.parametrize("name", [name for name, case in ZOO.items() if not case.unknown])
+@pytest.mark.parametrize("name", map(_marked, (name for name, case in CASES.items() if not case.unknown)))
 def test_nothing_else_is_unknown(name: str) -> None:
     assert not [str(d) for d in prepared(name).group.diagnostics if d.unknown]
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_architectures_have_more_than_one_copy(name: str) -> None:
+    """And every swap of neighbours, at every position of what its units are over, moves some parameter."""
+    p = prepared(name)
+    assert p.group.units or case_of(name).awaits
+    for unit in p.group.units:
+        for at in product(*map(range, unit.over_sizes)):
+            for i in range(unit.size - 1):
+                twin = p.group.swap(unit, i, i + 1, at).act(p.params)
+                assert any(not torch.equal(twin[key], p.params[key]) for key in p.params), (unit.name, at, i)
 
 
 def test_resnet18_of_torchvision() -> None:

@@ -115,7 +115,7 @@ class Problem:
 
 def _counts(group: SymmetryGroup, name: str, params: Mapping[str, torch.Tensor]) -> bool:
     placement = group.placements[name]
-    tensor = next(params[alias] for alias in placement.names if alias in params)
+    tensor = next(params[alias] for alias in (*placement.names, *placement.tensors[0]) if alias in params)
     floating = tensor.is_floating_point() or tensor.is_complex()
     return floating and placement.trainable
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +15,13 @@ from rich.text import Text
 
 from orbitope.cli import options
 from orbitope.cli.application import command
+from orbitope.cli.fixed import FixedAxes, causes, place, unused
 from orbitope.cli.loading import check, load_group, load_model, load_weights
-from orbitope.cli.output import Prose, Result, number, plural, stack, talk
-from orbitope.cli.tree import columns, factorials, fixed_axes, place, units_tree, unused
+from orbitope.cli.output import Prose, Result, columns, number, plural, stack, talk
+from orbitope.cli.tree import UnitsTree, factorials
 from orbitope.cli.weights import check_output
 from orbitope.errors import InputError
+from orbitope.group.naming import home
 
 if TYPE_CHECKING:
     from orbitope.comparison import Count
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
 @options.weights
 @click.option("--scope", multiple=True, metavar="PATTERN", help="Let only parameters move that match, as features.*")
 @click.option("--all", "everything", is_flag=True, help="Write out every layer and every axis, however many.")
+@click.option("--svg", "picture", metavar="FILE.svg", help="Also draw the units and the parameters that they tie together.")
 @options.output(".json", "the group as a symmetry file, which other commands take instead of a model", required=False)
 def inspect(
     model: str | None,
@@ -40,6 +45,7 @@ def inspect(
     weights: str | None,
     scope: tuple[str, ...],
     everything: bool,
+    picture: str | None,
     output: str | None,
 ) -> Result:
     """Show the symmetries: units, where they act, what is fixed.
@@ -51,6 +57,8 @@ def inspect(
         raise InputError("inspect takes either a MODEL or --symmetry", fix="orbitope inspect --help")
     if output is not None:
         check_output(output, ".json")
+    if picture is not None:
+        check_output(picture, ".svg")
     label = model or symmetry or ""
     graph: Graph | None = None
     if model is not None:
@@ -66,8 +74,13 @@ def inspect(
         from orbitope.files import atomic_write
 
         atomic_write(output, (json.dumps(group.to_json(), indent=1, ensure_ascii=False) + "\n").encode())
-    body = _body(label, group, graph, copies, output)
-    return Result("inspect", body, _human(label, group, graph, copies, everything, output))
+    if picture is not None:
+        from orbitope.files import atomic_write
+        from orbitope.reports.units_figure import units_svg
+
+        atomic_write(picture, units_svg(group, label))
+    body = _body(label, group, graph, copies, output, picture)
+    return Result("inspect", body, _human(label, group, graph, copies, everything, (output, picture)))
 
 
 def _copies(group: SymmetryGroup, label: str) -> Count:
@@ -88,8 +101,18 @@ def _unknown(graph: Graph | None) -> dict[str, list[str]]:
     return found
 
 
+def _notes(group: SymmetryGroup) -> tuple[str, ...]:
+    """What is worth knowing of the analysis itself."""
+    return tuple(getattr(group, "notes", ()))
+
+
 def _body(
-    label: str, group: SymmetryGroup, graph: Graph | None, copies: Count | None, output: str | None
+    label: str,
+    group: SymmetryGroup,
+    graph: Graph | None,
+    copies: Count | None,
+    output: str | None,
+    picture: str | None,
 ) -> dict[str, Any]:
     return {
         "model": label,
@@ -102,12 +125,17 @@ def _body(
                 "name": unit.name,
                 "size": unit.size,
                 "role": unit.role,
-                "over": [{"name": name, "size": size} for name, size in zip(unit.over, unit.over_sizes, strict=True)],
+                "module": home(unit),
+                "over": [
+                    {"name": name, "size": size, "role": group.by_name[name].role if name in group.by_name else None}
+                    for name, size in zip(unit.over, unit.over_sizes, strict=True)
+                ],
                 "log10_order": unit.log10_order,
                 "acts_on": [{"parameter": name, "axis": axis} for name, axis in unit.acts_on],
             }
             for unit in group.units
         ],
+        "roles": dict(Counter(unit.role for unit in group.units)),
         "parameters": {
             "tensors": len(group.placements),
             "entries": sum(prod(p.shape) for p in group.placements.values()),
@@ -118,11 +146,14 @@ def _body(
             | {"unknown": d.unknown}
             for d in group.diagnostics
         ],
+        "causes": [cause.to_json() for cause in causes(group)],
+        "notes": list(_notes(group)),
         "unknown_operations": [{"operation": name, "places": places} for name, places in _unknown(graph).items()],
         "unused": list(group.unused),
         "copies": None if copies is None else copies.to_json(),
         "guarantee": "exact",
         "symmetry": output,
+        "picture": picture,
     }
 
 
@@ -132,20 +163,21 @@ def _human(
     graph: Graph | None,
     copies: Count | None,
     everything: bool,
-    output: str | None,
+    written: Sequence[str | None],
 ) -> RenderableType:
     placements = group.placements.values()
     title = Text.assemble((label, "bold"), (f"   {plural(len(placements), 'tensor')}, ", "dim"))
     title.append(f"{number(sum(prod(p.shape) for p in placements))} entries", "dim")
     unknown = _unknown(graph)
     return stack(
-        Lines(title, units_tree(group, everything)),
+        Lines(title, UnitsTree(group, everything)),
         Prose(_sentence(group)),
         Prose(_distinct(copies)) if copies is not None else None,
-        _section("fixed axes, and why", fixed_axes(group, everything)),
+        _section("what is fixed, and why", FixedAxes(group, everything)) if group.diagnostics else None,
         _section("operations without a rule, which fix what they touch", _operations(unknown)) if unknown else None,
         _section("not read by the network, never moved", Prose(unused(group.unused))) if group.unused else None,
-        Prose(f"wrote {output}") if output is not None else None,
+        _section("notes on the analysis", Lines(*map(Prose, _notes(group)))) if _notes(group) else None,
+        Prose(f"wrote {' and '.join(filter(None, written))}") if any(written) else None,
     )
 
 
@@ -167,14 +199,26 @@ def _sentence(group: SymmetryGroup) -> Text:
     moved = [unit for unit in group.units if unit.size > 1]
     if not moved:
         return Text("No permutation of units keeps the function: the group is trivial.")
-    size = f"≈ 10^{group.log10_order:.2f}" if group.log10_order >= 4 else f"= {group.order}"
     return Text.assemble(
-        "Exchanging units gives this network ",
-        (f"{factorials(group)} {size}", "bold green"),
-        " equivalent copies: so many permutations, in ",
-        f"{plural(len(moved), 'set')} of units, keep its function whatever its weights are ",
+        "This network has ",
+        (_magnitude(group), "bold green"),
+        " equivalent copies: settings of its parameters, reached by exchanging units, that all compute the same "
+        f"function, whatever the weights are. {plural(len(moved), 'set')} of units "
+        f"{'gives' if len(moved) == 1 else 'give'} ",
+        (factorials(group), "bold"),
+        " of them ",
         ("(exact for the traced program).", "dim"),
     )
+
+
+def _magnitude(group: SymmetryGroup) -> str:
+    """``86,400``, ``2.6·10^35``, ``10^4,340``: exact while it is short."""
+    if group.log10_order < 15:
+        return number(group.order)
+    if group.log10_order < 1000:
+        exponent = int(group.log10_order)
+        return f"≈ {10 ** (group.log10_order - exponent):.1f}·10^{exponent}"
+    return f"≈ 10^{number(round(group.log10_order))}"
 
 
 def _distinct(copies: Count) -> Text:

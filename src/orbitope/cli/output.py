@@ -8,7 +8,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, TextIO
@@ -271,6 +271,16 @@ def facts(rows: Sequence[tuple[str, str, str]]) -> RenderableType:
         if value:
             table.add_row(Text(label), Text(value), Text(guarantee))
     return Padding(table, (0, 0, 0, 2))
+
+
+def columns(rows: Iterable[Sequence[str]], styles: Sequence[str]) -> Table:
+    """Aligned columns of plain strings."""
+    table = Table.grid(padding=(0, 2))
+    for style in styles:
+        table.add_column(overflow="fold", style=style)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
 
 
 def stack(*parts: RenderableType | None) -> RenderableType:

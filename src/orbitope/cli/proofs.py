@@ -11,8 +11,7 @@ from orbitope.cli import options
 from orbitope.cli.application import command
 from orbitope.cli.data import load_data
 from orbitope.cli.loading import load_model, load_objective, own_or_loaded
-from orbitope.cli.output import UNITS, Prose, Result, Tick, facts, number, plain, stack, talk, verdict
-from orbitope.cli.tree import columns
+from orbitope.cli.output import UNITS, Prose, Result, Tick, columns, facts, number, plain, stack, talk, verdict
 from orbitope.cli.weights import check_output
 
 if TYPE_CHECKING:

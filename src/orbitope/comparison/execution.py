@@ -129,7 +129,7 @@ class Execution:
         bound = {}
         for name, own in self.own.items():
             placement = group.placement(name)
-            names = (name, *(placement.names if placement is not None else ()))
+            names = (name, *(placement.aliases(name) if placement is not None else ()))
             given = next((params[alias] for alias in names if alias in params), own).detach()
             dtype = _WIDE.get(own.dtype, own.dtype) if wide else own.dtype
             key = (given.data_ptr(), tuple(given.shape), given.stride(), given.dtype, dtype)

@@ -171,7 +171,8 @@ def verify(
 
 def _changed(g: Element, given: Mapping[str, torch.Tensor], moved: Mapping[str, torch.Tensor]) -> dict[str, int]:
     """For each parameter, once where it has several names, how many of its entries change."""
-    first = {alias: placement.names[0] for placement in g.group.placements.values() for alias in placement.names}
+    tensors = (names for placement in g.group.placements.values() for names in placement.tensors)
+    first = {alias: names[0] for names in tensors for alias in names}
     seen: dict[str, str] = {}
     for name in given:
         seen.setdefault(first.get(name, name), name)
@@ -243,7 +244,7 @@ class _Check:
         best: Control | None = None
         for name in sorted((n for n, entries in self.changed.items() if entries), key=self._displacement)[:_CONTROLS]:
             placement = self.group.placement(name)
-            stays = {n: self.given[n] for n in (placement.names if placement else (name,)) if n in self.given}
+            stays = {n: self.given[n] for n in (placement.aliases(name) if placement else (name,)) if n in self.given}
             found = self._compare({**self.moved, **stays}, run, wide)
             change = max((inf if o.reason else o.max_rel for o in found), default=0.0)
             bar = max((10 * max(o.tolerance, error if isfinite(error) else 0.0) for o in found), default=0.0)

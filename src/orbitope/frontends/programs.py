@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from torch.export import ExportedProgram
-from torch.export.graph_signature import OutputKind
+from torch.export.graph_signature import ExportGraphSignature, OutputKind
 from torch.utils import _pytree as pytree
 
 from orbitope.graph import Node
@@ -19,7 +19,62 @@ from orbitope.graph import Node
 _TORCH = str(Path(torch.__file__).parent)
 
 
-def user_outputs(program: ExportedProgram) -> dict[str, torch.fx.Node]:
+@dataclass(frozen=True)
+class Call:
+    """How the results of a program are nested.
+
+    Attributes:
+        out_spec: their tree.
+    """
+
+    out_spec: pytree.TreeSpec | None
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A program that was recorded while the model ran on real tensors, in the form of an exported one.
+
+    Attributes:
+        graph_module: the operations, and the tensors that they name.
+        graph_signature: what its operands and results are.
+        state_dict: tensors that the model keeps.
+        constants: those that it does not, by the target of their placeholder.
+        example_inputs: the tensors that it ran on.
+        call_spec: how its results are nested.
+    """
+
+    graph_module: torch.fx.GraphModule
+    graph_signature: ExportGraphSignature
+    state_dict: Mapping[str, torch.Tensor]
+    constants: Mapping[str, torch.Tensor]
+    example_inputs: tuple[Any, ...]
+    call_spec: Call
+
+    @property
+    def graph(self) -> torch.fx.Graph:
+        """Its operations."""
+        return self.graph_module.graph
+
+
+Program = ExportedProgram | Traced
+
+_BY_MASK = {"aten.index.Tensor", "aten.masked_select.default", "aten.index_put.default"}
+"""Operations of which a boolean operand alone decides the shape of the result."""
+
+
+def decisive(node: torch.fx.Node) -> list[torch.fx.Node]:
+    """The operands of an operation whose entries Python was told, or that gave its result its shape."""
+    tags = getattr(node.target, "tags", ())
+    told = torch.Tag.data_dependent_output in tags or str(node.target) == "aten.is_nonzero.default"
+    if not told and torch.Tag.dynamic_output_shape not in tags:
+        return []
+    if str(node.target) not in _BY_MASK:
+        return node.all_input_nodes
+    masks = (torch.bool, torch.uint8)
+    return [x for x in node.all_input_nodes if getattr(x.meta.get("val"), "dtype", None) in masks]
+
+
+def user_outputs(program: Program) -> dict[str, torch.fx.Node]:
     """The returned tensors by a readable name, in order; mutated buffers and inputs are no outputs."""
     output = next(node for node in program.graph.nodes if node.op == "output")
     returned = list(output.args[0])
@@ -29,12 +84,12 @@ def user_outputs(program: ExportedProgram) -> dict[str, torch.fx.Node]:
     return {name: node for name, node in named if isinstance(node, torch.fx.Node)}
 
 
-def mutated_buffers(program: ExportedProgram) -> frozenset[str]:
+def mutated_buffers(program: Program) -> frozenset[str]:
     """State-dict names of the buffers that a call overwrites."""
     return frozenset(program.graph_signature.buffers_to_mutate.values())
 
 
-def _names(program: ExportedProgram, count: int) -> list[str]:
+def _names(program: Program, count: int) -> list[str]:
     spec = program.call_spec.out_spec
     if spec is None or spec.num_leaves != count:
         return [f"output_{k}" for k in range(count)]

@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 from torch.utils import _pytree as pytree
 
@@ -19,11 +18,12 @@ from orbitope.frontends import execution, programs
 from orbitope.frontends.builder import Builder, Place, Value
 from orbitope.frontends.execution import flat
 from orbitope.frontends.lowerings import LOWERINGS, TAILS, Refused
+from orbitope.frontends.programs import Program, Traced
 from orbitope.graph import Graph, Node, Parameter
 
 
-def lower(program: ExportedProgram, outputs: Sequence[str] | None = None) -> Graph:
-    """The Graph of an exported program.
+def lower(program: Program, outputs: Sequence[str] | None = None) -> Graph:
+    """The Graph of a traced program.
 
     Every operation is lowered and, where the program holds real tensors, executed at once next to the operation
     itself, on the same operands, in float64.
@@ -44,8 +44,9 @@ def lower(program: ExportedProgram, outputs: Sequence[str] | None = None) -> Gra
 class _Lowering:
     """One walk over the traced program."""
 
-    def __init__(self, program: ExportedProgram) -> None:
+    def __init__(self, program: Program) -> None:
         self.program = program
+        self.decisions: dict[str, tuple[Value, Place]] = {}
         inputs = program.example_inputs
         state = [*program.state_dict.values(), *program.constants.values()]
         tensors = [t for t in [*state, *pytree.tree_leaves(inputs)] if isinstance(t, torch.Tensor)]
@@ -143,6 +144,8 @@ class _Lowering:
             source, index = node.args
             self.values[node.name] = self.values[source.name][index]  # type: ignore[union-attr]
             return
+        if isinstance(self.program, Traced):
+            self._decisions(node)
         if node.meta.get("val") is None:  # an assertion about shapes or dtypes: no value
             self.values[node.name] = None
             return
@@ -164,6 +167,14 @@ class _Lowering:
         elif expected is not None:
             execution.compare(b, flat(result), flat(expected), tensors)
         self.values[node.name] = result
+
+    def _decisions(self, node: torch.fx.Node) -> None:
+        """Values that the path of a recorded program depended on; those that the program itself fixes are none."""
+        for operand in programs.decisive(node):
+            value = self.values[operand.name]
+            if isinstance(value, Value) and self.builder.known(value) is None:
+                place = Place(node.name, programs.module_path(node), programs.source_line(node), str(node.target))
+                self.decisions.setdefault(value.name, (value, place))
 
     def _lower(self, node: torch.fx.Node, call: execution.Call) -> Any:
         """What the table of lowerings makes of an operation; None where it has nothing that covers this call."""
@@ -249,7 +260,11 @@ class _Lowering:
         for name, value in found.items():
             b.place = Place(f"output:{name}")
             ends.append(b.emit("output", (value,), value.shape, value.dtype, stem=f"output:{name}").name)
-        kept = programs.reachable(b.nodes, ends, self.inputs)
+        told = []
+        for value, b.place in self.decisions.values():
+            why = "it indexes a value that decides what is computed"
+            told.append(b.emit("output", (value,), value.shape, value.dtype, stem="decision", why=why).name)
+        kept = programs.reachable(b.nodes, [*ends, *told], self.inputs)
         read = {node.attributes["parameter"] for node in kept if node.op == "parameter"}
         used = {name for key in read for name in self.parameters[key].names}
         return Graph(
@@ -260,7 +275,21 @@ class _Lowering:
             output_names=tuple(found),
             constants={node.name: b.constants[node.name] for node in kept if node.op == "constant"},
             unused=tuple(name for name in program.state_dict if name not in used),
+            decisions=self._by_inputs(kept, told),
+            unread={
+                name: tuple(tensor.shape)
+                for name, tensor in program.state_dict.items()
+                if name not in used and tensor.is_floating_point()
+            },
         )
+
+    def _by_inputs(self, nodes: Sequence[Node], told: Sequence[str]) -> tuple[str, ...]:
+        """Where values that depend on the inputs decided the path: other inputs may take another."""
+        varies: set[str] = set()
+        for node in nodes:
+            if node.op == "input" or not varies.isdisjoint(node.inputs):
+                varies.add(node.name)
+        return tuple(dict.fromkeys(node.place for node in nodes if node.name in told and node.name in varies))
 
 
 def _is_aten(node: torch.fx.Node) -> bool:

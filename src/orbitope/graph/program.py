@@ -63,12 +63,15 @@ class Parameter:
         shape: its shape.
         dtype: torch dtype name without prefix.
         trainable: False for buffers such as running statistics.
+        members: empty, or the names of several tensors of one shape that stand one after the other along axis 0: the
+            parameters of exchangeable modules, which are read as one.
     """
 
     names: tuple[str, ...]
     shape: tuple[int, ...]
     dtype: str
     trainable: bool = True
+    members: tuple[tuple[str, ...], ...] = ()
 
     @property
     def name(self) -> str:
@@ -88,6 +91,10 @@ class Graph:
         output_names: a readable name for each output.
         constants: tensors fixed at trace time, by constant name.
         unused: state-dict names that the program never reads.
+        decisions: places where a value that depends on the inputs decided what was traced: other inputs may take
+            another path than the one that this program is.
+        unread: shapes of the floating ones among the unused, by name.
+        notes: what was assumed on the way from the model to this program, one sentence each.
     """
 
     nodes: tuple[Node, ...]
@@ -97,6 +104,9 @@ class Graph:
     output_names: tuple[str, ...]
     constants: Mapping[str, torch.Tensor]
     unused: tuple[str, ...] = ()
+    decisions: tuple[str, ...] = ()
+    unread: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def __iter__(self) -> Iterator[Node]:
         """Nodes in order."""

@@ -56,10 +56,7 @@ def _factors(axis: Axis) -> list[Axis]:
 
 def canonical(group: SymmetryGroup, params: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The parameters that the function reads, once each, by canonical name; they have been checked."""
-    return {
-        name: next(params[alias] for alias in placement.names if alias in params).detach()
-        for name, placement in group.placements.items()
-    }
+    return {name: placement.gather(params) for name, placement in group.placements.items()}
 
 
 def alignment_of(axis: int, over: Sequence[str], names: Sequence[str | None]) -> tuple[list[int], list[int]]:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from orbitope.errors import ElementError
+from orbitope.errors import ElementError, ParametersError
 from orbitope.group.action import act_on_tensor
-from orbitope.group.layout import Axis
+from orbitope.group.layout import Axis, Placement
 
 if TYPE_CHECKING:
     from orbitope.group.symmetry import SymmetryGroup
@@ -138,21 +138,18 @@ class Element:
         Guarantee: exact; entries are moved, never changed.
         """
         self.group.check(params, partial=partial, finite=False)
-        # each row is inverted in its place: fibres move before the base that would move their rows
-        inverses = {name: p.argsort(dim=-1) for name, p in self.permutations.items() if _moved(p)}
-        order = self.group.innermost_first(inverses)
+        mover = _Mover(self, params)
         result: dict[str, torch.Tensor] = {}
         done: dict[tuple[Any, ...], torch.Tensor] = {}
         for name, tensor in params.items():
             tensor = tensor.detach()
             placement = self.group.placement(name)
             # one tensor may be given for two parameters that move differently, as two biases of zeros
-            owner = None if placement is None else placement.names[0]
+            owner = None if placement is None else placement.aliases(name)[0]
             storage = tensor.untyped_storage().data_ptr()
             key = (owner, storage, tensor.storage_offset(), tuple(tensor.shape), tensor.stride())
             if key not in done or not tensor.numel():
-                axes = placement.axes if placement is not None and placement.moved_by() & inverses.keys() else None
-                moved = tensor if axes is None else act_on_tensor(tensor, axes, self.group.by_name, inverses, order)
+                moved = tensor if placement is None else mover.moved(name, tensor, placement)
                 done[key] = moved.clone() if moved.untyped_storage().data_ptr() == storage else moved
             result[name] = done[key]
         return result
@@ -185,15 +182,19 @@ class Element:
             self._move_state(state, optimizer)
 
     def _move_state(self, state: Mapping[str, torch.Tensor], optimizer: torch.optim.Optimizer) -> None:
+        """Every kind of state that has the shape of its parameter moves as the parameters do."""
+        slots: dict[Any, dict[str, torch.Tensor]] = {}
         done: set[int] = set()
         for name, parameter in state.items():
-            slots = optimizer.state.get(parameter, {})
             if id(parameter) in done:
                 continue
             done.add(id(parameter))
-            for value in slots.values():
+            for kind, value in optimizer.state.get(parameter, {}).items():
                 if isinstance(value, torch.Tensor) and value.shape == parameter.shape and value.dim():
-                    value.copy_(self.act({name: value}, partial=True)[name])
+                    slots.setdefault(kind, {})[name] = value
+        for values in slots.values():
+            for name, moved in self.act(values, partial=True).items():
+                values[name].copy_(moved)
 
     # JSON ----------------------------------------------------------------------------------------------------------
     def to_json(self) -> dict[str, Any]:
@@ -217,6 +218,46 @@ class Element:
         except (TypeError, ValueError, AttributeError, KeyError, RuntimeError) as error:
             raise ElementError("the permutations of the element are malformed", got=str(error)[:200]) from error
         return Element(group, tables)
+
+
+class _Mover:
+    """The images of parameters, and of the parts of parameters that stand under names of their own."""
+
+    def __init__(self, element: Element, params: Mapping[str, torch.Tensor]) -> None:
+        self.params = params
+        self.units = element.group.by_name
+        # each row is inverted in its place: fibres move before the base that would move their rows
+        self.inverses = {name: p.argsort(dim=-1) for name, p in element.permutations.items() if _moved(p)}
+        self.order = element.group.innermost_first(self.inverses)
+        self.whole: dict[str, torch.Tensor] = {}
+
+    def moved(self, name: str, tensor: torch.Tensor, placement: Placement) -> torch.Tensor:
+        """The image of a tensor that stands under one of the placement's names; itself where nothing moves it."""
+        if not placement.moved_by() & self.inverses.keys():
+            return tensor
+        if not placement.members or name in placement.names:
+            return self._image(tensor, placement)
+        key = placement.names[0]
+        if key not in self.whole:
+            self.whole[key] = self._image(_gathered(placement, self.params), placement)
+        part = self.whole[key].split(placement.piece[0])[placement.position(name)]
+        return part.reshape(tensor.shape).clone()  # tensors that share memory would be taken for tied
+
+    def _image(self, tensor: torch.Tensor, placement: Placement) -> torch.Tensor:
+        return act_on_tensor(tensor, placement.axes, self.units, self.inverses, self.order)
+
+
+def _gathered(placement: Placement, params: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    try:
+        return placement.gather(params)
+    except KeyError as error:
+        missing = [names[0] for names in placement.tensors if not any(name in params for name in names)]
+        raise ParametersError(
+            "modules that change places must move together",
+            at=placement.names[0],
+            got=f"missing: {', '.join(missing)}",
+            fix="pass the tensors of all of them",
+        ) from error
 
 
 def _is_permutation(permutation: torch.Tensor) -> bool:

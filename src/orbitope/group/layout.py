@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
+import torch
+
 from orbitope.errors import SymmetryFileError
 
 
@@ -89,12 +91,55 @@ class Placement:
         shape: its shape.
         axes: what each axis is made of.
         trainable: False for buffers such as running statistics.
+        members: empty, or the state-dict names of several tensors of one shape which, one after the other along axis
+            0, are this parameter: those of exchangeable modules. Its own name is then no state-dict name.
     """
 
     names: tuple[str, ...]
     shape: tuple[int, ...]
     axes: tuple[Axis, ...]
     trainable: bool = True
+    members: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def tensors(self) -> tuple[tuple[str, ...], ...]:
+        """State-dict names of the tensors that it is made of: its own, or those of its members."""
+        return self.members or (self.names,)
+
+    @property
+    def piece(self) -> tuple[int, ...]:
+        """Shape of one of these tensors; of scalars (1,)."""
+        count = len(self.tensors)
+        return (self.shape[0] // count, *self.shape[1:]) if self.members else self.shape
+
+    def fits(self, name: str, shape: Sequence[int]) -> bool:
+        """Whether a tensor of this shape can stand under one of its names."""
+        if name in self.names:
+            return tuple(shape) == self.shape
+        return tuple(shape) == self.piece or (not shape and self.piece == (1,))
+
+    def aliases(self, name: str) -> tuple[str, ...]:
+        """All names of the tensor that stands under one of them."""
+        return self.tensors[self.position(name)]
+
+    def position(self, name: str) -> int:
+        """Which of the tensors stands under a name."""
+        return next((k for k, names in enumerate(self.members) if name in names), 0)
+
+    def gather(self, params: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """The parameter, put together from the state dict; under its own name it is taken as it is.
+
+        Raises:
+            KeyError: a tensor is missing.
+        """
+        for name in self.names:
+            if name in params:
+                return params[name].detach()
+        parts = [next((params[name] for name in names if name in params), None) for names in self.tensors]
+        found = [part.detach() for part in parts if part is not None]
+        if len(found) < len(parts):
+            raise KeyError(self.names[0])
+        return torch.cat([part.reshape(self.piece) for part in found])
 
     def moved_by(self) -> frozenset[str]:
         """Names of the units (and bases) that index it."""

@@ -79,7 +79,12 @@ class SymmetryGroup:
 
     @cached_property
     def _owner(self) -> dict[str, Placement]:
-        return {name: placement for placement in self.placements.values() for name in placement.names}
+        return {
+            name: placement
+            for placement in self.placements.values()
+            for names in (placement.names, *placement.members)
+            for name in names
+        }
 
     def placement(self, name: str) -> Placement | None:
         """How a parameter moves, by any of its names; None where the function does not read it."""
@@ -188,15 +193,17 @@ class SymmetryGroup:
         """
         problems: list[str] = []
         for placement in self.placements.values():
-            if not partial and not any(name in params for name in placement.names):
-                problems.append(f"missing: {placement.names[0]} {list(placement.shape)}")
+            for names in placement.tensors:
+                if not partial and not any(name in params for name in names):
+                    problems.append(f"missing: {names[0]} {list(placement.piece)}")
         for name, tensor in params.items():
             placement = self.placement(name)
             if placement is None:
                 if name not in self.unused:
                     problems.append(f"unexpected: {name} {list(tensor.shape)}")
-            elif tuple(tensor.shape) != placement.shape:
-                problems.append(f"shape: {name} is {list(tensor.shape)}, expected {list(placement.shape)}")
+            elif not placement.fits(name, tensor.shape):
+                expected = placement.shape if name in placement.names else placement.piece
+                problems.append(f"shape: {name} is {list(tensor.shape)}, expected {list(expected)}")
             elif finite and tensor.is_floating_point() and not bool(tensor.isfinite().all()):
                 count = int((~tensor.isfinite()).sum())
                 problems.append(f"not finite: {name} has {count} NaN or infinite entries")
@@ -238,6 +245,7 @@ class SymmetryGroup:
                     "shape": list(placement.shape),
                     "axes": [axis_to_json(axis) for axis in placement.axes],
                     "trainable": placement.trainable,
+                    **({"members": [list(names) for names in placement.members]} if placement.members else {}),
                 }
                 for placement in self.placements.values()
             ],
@@ -283,7 +291,10 @@ def _read(document: Mapping[str, Any]) -> SymmetryGroup:
         shape = tuple(map(int, item["shape"]))
         if tuple(axis.size for axis in axes) != shape:
             raise SymmetryFileError("an axis does not have the size of its parameter", at=str(item["names"][0]))
-        placements[item["names"][0]] = Placement(tuple(item["names"]), shape, axes, bool(item["trainable"]))
+        members = tuple(tuple(map(str, names)) for names in item.get("members", ()))
+        if members and (not shape or shape[0] % len(members)):
+            raise SymmetryFileError("the members of a parameter do not have equal shares of it", at=item["names"][0])
+        placements[item["names"][0]] = Placement(tuple(item["names"]), shape, axes, bool(item["trainable"]), members)
     acts = places(placements)
     units = tuple(
         Units(

@@ -14,8 +14,10 @@ from orbitope.frontends import lower, trace
 from orbitope.graph import Graph
 from orbitope.group import SymmetryGroup
 from orbitope.infer.assembly import assemble
+from orbitope.infer.folding import Fold, fold
 from orbitope.infer.reading import fix_unread
-from orbitope.infer.unification import unify
+from orbitope.infer.unification import Unification, unify
+from orbitope.infer.words import Atom
 
 
 def symmetries(
@@ -46,8 +48,14 @@ def symmetries(
     return infer(lower(trace(model, args, kwargs), outputs), scope)
 
 
-def infer(graph: Graph, scope: Iterable[str] | None = None) -> SymmetryGroup:
+def infer(graph: Graph, scope: Iterable[str] | None = None, modules: bool = True) -> SymmetryGroup:
     """The group of a graph; see :func:`symmetries`.
+
+    Args:
+        graph: the program.
+        scope: patterns of the parameters that may move; all by default.
+        modules: whether parallel modules of one shape may change places. Without them every unit indexes axes of the
+            parameters as they are, which certificates of proofs ask for.
 
     Raises:
         InputError: a scope pattern matches no parameter.
@@ -62,12 +70,27 @@ def infer(graph: Graph, scope: Iterable[str] | None = None) -> SymmetryGroup:
 
     def frozen(name: str) -> bool:
         # a tied tensor moves under all its names: it is in scope only if they all are
-        aliases = graph.parameters[name].names
-        return patterns is not None and not all(any(fnmatchcase(alias, p) for p in patterns) for alias in aliases)
+        parameter = graph.parameters.get(name)
+        if patterns is None or parameter is None:  # what was folded is in scope, or it would not have been folded
+            return False
+        aliases = parameter.names
+        return not all(any(fnmatchcase(alias, p) for p in patterns) for alias in aliases)
 
-    result = unify(graph, frozen)
-    fix_unread(graph, result)
-    return assemble(graph, result)
+    useless: set[str] = set()
+    while True:
+        folded, folds = fold(graph, frozen, useless) if modules else (graph, ())
+        result = unify(folded, frozen)
+        fix_unread(folded, result)
+        found = {each.site for each in folds if _told_apart(result, each)}
+        if not found:
+            return assemble(folded, result)
+        useless |= found  # branches that something tells apart are easier to read as they were
+
+
+def _told_apart(result: Unification, each: Fold) -> bool:
+    """Whether no two of the folded branches may change places."""
+    lead = result.words.resolve(result.values[each.value][each.axis])
+    return all(isinstance(factor, Atom) and factor.fixed is not None for factor in lead)
 
 
 __all__ = ["infer", "symmetries"]

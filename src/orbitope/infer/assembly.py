@@ -21,6 +21,7 @@ from orbitope.group import (
 )
 from orbitope.infer.fibres import bases, leaves
 from orbitope.infer.fusion import fuse
+from orbitope.infer.roles import UNITS, roles
 from orbitope.infer.unification import Unification
 from orbitope.infer.words import Atom, Word
 
@@ -36,6 +37,7 @@ class _Assembly:
         self.result = result
         self.words = result.words
         self.over = _without_circles(fuse(result, bases(result)))
+        self.roles = roles(graph, result, self.over)
         self.home = self._homes()
         self.names: dict[Atom, str] = {}
         self._name_atoms()
@@ -86,7 +88,7 @@ class _Assembly:
         for name, parameter in self.graph.parameters.items():
             words = self.result.parameters[name]
             axes = tuple(self._axis(word, size) for word, size in zip(words, parameter.shape, strict=True))
-            placements[name] = Placement(parameter.names, parameter.shape, axes, parameter.trainable)
+            placements[name] = Placement(parameter.names, parameter.shape, axes, parameter.trainable, parameter.members)
         acts = places(placements)
         units = tuple(self._units(atom, acts) for atom in self.names if atom.fixed is None)
         fixed_bases = {self.names[atom]: atom.size for atom in self.names if atom.fixed is not None}
@@ -100,17 +102,9 @@ class _Assembly:
             atom.size,
             tuple(self.names[b] for b in over),
             tuple(b.size for b in over),
-            self._role(name, acts[name]),
+            self.roles.get(atom, UNITS).name,
             acts[name],
         )
-
-    def _role(self, name: str, acts: tuple[tuple[str, int], ...]) -> str:
-        """What the positions are, read off where they act."""
-        shapes = {parameter: self.graph.parameters[parameter].shape for parameter, _ in acts}
-        writers = [p for p, axis in acts if axis == 0 and len(shapes[p]) >= 2]
-        if any(len(shape) >= 3 for shape in shapes.values()):
-            return "channels"
-        return "residual stream" if len(writers) > 1 else "hidden units"
 
     # diagnostics ---------------------------------------------------------------------------------------------------
     def _diagnostics(self) -> list[Diagnostic]:

@@ -131,9 +131,10 @@ class _Walk:
 
     def _output(self, node: Node) -> None:
         words = self.result.values[node.inputs[0]]
-        name = node.name.removeprefix("output:")
+        name = node.name.removeprefix("output:").partition("@")[0]
+        why = node.attributes.get("why") or "it indexes the output" + (f" {name}" if name != "output" else "")
         for word in words:
-            self.words.fix(word, Reason("it indexes the output" + (f" {name}" if name != "output" else "")))
+            self.words.fix(word, Reason(why))
         self.result.values[node.name] = words
 
     # operations ----------------------------------------------------------------------------------------------------

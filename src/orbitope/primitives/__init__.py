@@ -1,6 +1,19 @@
 """The waist: few primitives, each answering one questionnaire and evaluating in any arithmetic."""
 
-from orbitope.primitives import contraction, elementwise, lookup, opaque, pooling, reduction, structure
+from orbitope.primitives import (
+    accumulation,
+    contraction,
+    elementwise,
+    entrywise,
+    lookup,
+    mapping,
+    opaque,
+    ordering,
+    pooling,
+    reduction,
+    scattering,
+    structure,
+)
 from orbitope.primitives.activations import TRAITS, Trait
 from orbitope.primitives.base import PRIMITIVES, Behaviour, Primitive, Sign, register
 from orbitope.primitives.batching import rebatch
@@ -13,15 +26,20 @@ __all__ = [
     "Primitive",
     "Sign",
     "Trait",
+    "accumulation",
     "contraction",
     "elementwise",
+    "entrywise",
     "evaluate",
     "lookup",
+    "mapping",
     "opaque",
+    "ordering",
     "pooling",
     "rebatch",
     "reduction",
     "register",
+    "scattering",
     "structure",
     "walk",
 ]

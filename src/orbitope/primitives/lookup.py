@@ -1,17 +1,28 @@
-"""Gather: entries picked by integer indices, as in an embedding."""
+"""Entries picked by integer indices: whole slices, as in an embedding, or one entry for each index."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import torch
+
 from orbitope.arithmetic.base import Arithmetic
-from orbitope.graph import Indexing, Node
+from orbitope.arithmetic.floats import Operand
+from orbitope.graph import Indexing, Label, Node
 from orbitope.primitives.base import Behaviour, Primitive, Shape, fresh, register
 
 
+class _Lookup(Primitive):
+    """Linear in the table; nothing is claimed of the indices."""
+
+    def behaviour(self, node: Node) -> Behaviour:
+        """Entries are moved, never changed."""
+        return Behaviour("multilinear", (1, 0), homogeneous=(1.0, None), odd=(True, False))
+
+
 @register
-class Gather(Primitive):
+class Gather(_Lookup):
     """``take(x, indices)`` along ``axis``: the axes of ``indices`` replace it."""
 
     name: ClassVar[str] = "gather"
@@ -23,10 +34,30 @@ class Gather(Primitive):
         picked = frozenset({x[axis].name})
         return Indexing((x, indices), (*x[:axis], *indices, *x[axis + 1 :]), mixed=picked, fixed=picked)
 
-    def behaviour(self, node: Node) -> Behaviour:
-        """Linear in the table; nothing is claimed of the indices."""
-        return Behaviour("multilinear", (1, 0), homogeneous=(1.0, None), odd=(True, False))
-
     def evaluate(self, arithmetic: Arithmetic[Any], node: Node, operands: Sequence[Any]) -> Any:
         """Take."""
         return arithmetic.take(operands[0], arithmetic.integers(operands[1]), node.attributes["axis"])
+
+
+@register
+class Pick(_Lookup):
+    """``y[…, j, …] = x[…, indices[…, j, …], …]`` along ``axis``: both operands share all other axes."""
+
+    name: ClassVar[str] = "pick"
+
+    def indexing(self, node: Node, shapes: Sequence[Shape]) -> Indexing:
+        """The indices tell the positions of ``axis`` apart; all other axes are carried side by side."""
+        axis = node.attributes["axis"]
+        x = fresh("x", shapes[0])
+        indices = (*x[:axis], Label("j", shapes[1][axis]), *x[axis + 1 :])
+        picked = frozenset({x[axis].name})
+        return Indexing((x, indices), indices, mixed=picked, fixed=picked)
+
+    def evaluate(self, arithmetic: Arithmetic[Any], node: Node, operands: Sequence[Any]) -> Any:
+        """By torch."""
+        args = (Operand(0), node.attributes["axis"], Operand(1))
+        return arithmetic.call(self.name, operands, function=_pick, args=args)
+
+
+def _pick(x: torch.Tensor, axis: int, indices: torch.Tensor) -> torch.Tensor:
+    return torch.gather(x, axis, indices.to(torch.int64))

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import torch
+
 from orbitope.arithmetic.base import Arithmetic
+from orbitope.arithmetic.floats import Operand
 from orbitope.graph import Indexing, Node
 from orbitope.primitives.base import Behaviour, Primitive, Shape, fresh, linear, register
 
@@ -22,7 +25,7 @@ def _along(shapes: Sequence[Shape], axes: Sequence[int]) -> Indexing:
 
 @register
 class Reduce(Primitive):
-    """``sum``, ``mean`` or ``amax`` over ``axes``, which disappear."""
+    """``sum``, ``mean``, ``amax`` or ``prod`` over ``axes``, which disappear."""
 
     name: ClassVar[str] = "reduce"
 
@@ -33,20 +36,39 @@ class Reduce(Primitive):
         return Indexing((labels,), output, mixed=frozenset(labels[k].name for k in axes))
 
     def behaviour(self, node: Node) -> Behaviour:
-        """Sums and means are linear, a maximum is convex; all are non-decreasing."""
+        """Sums and means are linear, a maximum is convex; all are non-decreasing. A product is neither."""
+        if node.attributes["fn"] == "prod":
+            return Behaviour("other", (0,), homogeneous=(None,), odd=(False,))
         if node.attributes["fn"] == "amax":
             return Behaviour("convex", (1,), homogeneous=(1.0,), odd=(False,))
         return linear()
 
     def evaluate(self, arithmetic: Arithmetic[Any], node: Node, operands: Sequence[Any]) -> Any:
         """The arithmetic's reduction of that name."""
-        reduce = {"sum": arithmetic.sum, "mean": arithmetic.mean, "amax": arithmetic.amax}[node.attributes["fn"]]
-        return reduce(operands[0], tuple(node.attributes["axes"]))
+        fn, axes = node.attributes["fn"], tuple(node.attributes["axes"])
+        if fn == "prod":
+            return _product(arithmetic, operands[0], axes)
+        return {"sum": arithmetic.sum, "mean": arithmetic.mean, "amax": arithmetic.amax}[fn](operands[0], axes)
+
+
+def _product(arithmetic: Arithmetic[Any], x: Any, axes: tuple[int, ...]) -> Any:
+    """Factor by factor."""
+    for axis in sorted(axes, reverse=True):
+        shape = arithmetic.shape(x)
+        parts = [arithmetic.slice(x, axis, k, k + 1, 1) for k in range(shape[axis])]
+        total = parts[0]
+        for part in parts[1:]:
+            total = arithmetic.mul(total, part)
+        x = arithmetic.reshape(total, (*shape[:axis], *shape[axis + 1 :]))
+    return x
 
 
 @register
 class Softmax(Primitive):
-    """``softmax`` or, with kind ``log``, its logarithm along one axis."""
+    """``softmax`` or, with kind ``log``, its logarithm along one axis.
+
+    Of entries that are all −∞, as those of a row that a mask hides altogether, kind ``safe`` makes zeros.
+    """
 
     name: ClassVar[str] = "softmax"
 
@@ -62,8 +84,16 @@ class Softmax(Primitive):
 
     def evaluate(self, arithmetic: Arithmetic[Any], node: Node, operands: Sequence[Any]) -> Any:
         """By the arithmetic's logarithmic softmax."""
-        result = arithmetic.log_softmax(operands[0], node.attributes["axis"])
-        return result if node.attributes["kind"] == "log" else arithmetic.function("exp", result)
+        kind, axis = node.attributes["kind"], node.attributes["axis"]
+        if kind == "safe":
+            return arithmetic.call(node.op, operands, function=_safe_softmax, args=(Operand(0), axis))
+        result = arithmetic.log_softmax(operands[0], axis)
+        return result if kind == "log" else arithmetic.function("exp", result)
+
+
+def _safe_softmax(x: torch.Tensor, axis: int) -> torch.Tensor:
+    hidden = (x == -torch.inf).all(axis, keepdim=True)
+    return torch.softmax(x.masked_fill(hidden, 0.0), axis).masked_fill(hidden, 0.0)
 
 
 @register

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import prod
 from typing import Any, ClassVar
 
 from orbitope.arithmetic.base import Arithmetic
-from orbitope.graph import Axes, Indexing, Label, Node, Product, Sum, Term
+from orbitope.graph import Indexing, Label, Node, Product, Sum, Term, labels
 from orbitope.primitives.base import Behaviour, Primitive, Shape, fresh, frozen, linear, register
 
 UNIT = Product(())
@@ -49,6 +49,26 @@ def refine(before: Shape, after: Shape) -> tuple[list[list[int]], list[list[int]
             rest[side][at[side]] //= factor
 
 
+def blocks(before: Shape, after: Shape) -> Iterator[tuple[Shape, Shape]]:
+    """The shortest runs of axes of both shapes that hold the same entries: a reshape acts on each run by itself.
+
+    >>> list(blocks((2, 3, 4, 6), (2, 3, 6, 4)))
+    [((2,), (2,)), ((3,), (3,)), ((4, 6), (6, 4))]
+    """
+    at = [0, 0]
+    while at[0] < len(before) or at[1] < len(after):
+        start, size = list(at), [1, 1]
+        for side, shape in enumerate((before, after)):
+            if at[side] < len(shape):
+                size[side] = shape[at[side]]
+                at[side] += 1
+        while size[0] != size[1]:
+            side = 0 if size[0] < size[1] else 1
+            size[side] *= (before, after)[side][at[side]]
+            at[side] += 1
+        yield before[start[0] : at[0]], after[start[1] : at[1]]
+
+
 @register
 class Reshape(_Structural):
     """Row-major reshape to ``shape``: products of labels are split and merged."""
@@ -56,19 +76,22 @@ class Reshape(_Structural):
     name: ClassVar[str] = "reshape"
 
     def indexing(self, node: Node, shapes: Sequence[Shape]) -> Indexing:
-        """Common row-major refinement of both shapes; where there is none, nothing is claimed."""
-        parts = refine(shapes[0], node.shape) if prod(node.shape) else None
-        if parts is None:
+        """Common row-major refinement of both shapes; where a block of axes has none, nothing is claimed of it."""
+        if not prod(node.shape):
             return frozen(node, shapes)
-        sides: list[Axes] = []
-        for groups in parts:
-            count, axes = 0, []
-            for group in groups:
-                factors = [Label(f"f{count + k}", size) for k, size in enumerate(group)]
-                count += len(group)
-                axes.append(factors[0] if len(factors) == 1 else Product(tuple(factors)))
-            sides.append(tuple(axes))
-        return Indexing((sides[0],), sides[1])
+        sides: tuple[list[Term], list[Term]] = ([], [])
+        lost: set[str] = set()
+        for number, block in enumerate(blocks(shapes[0], node.shape)):
+            parts = refine(*block)
+            for side, name in enumerate("ff" if parts else "xy"):
+                count = 0
+                for group in parts[side] if parts else [[size] for size in block[side]]:
+                    factors = tuple(Label(f"{name}{number}_{count + k}", size) for k, size in enumerate(group))
+                    count += len(group)
+                    sides[side].append(factors[0] if len(factors) == 1 else Product(factors))
+                    lost.update(factor.name for factor in factors if parts is None)
+        mixed = {label.name for term in sides[0] for label in labels(term)} & lost
+        return Indexing((tuple(sides[0]),), tuple(sides[1]), mixed=frozenset(mixed), fixed=frozenset(lost))
 
     def evaluate(self, arithmetic: Arithmetic[Any], node: Node, operands: Sequence[Any]) -> Any:
         """Reshape."""

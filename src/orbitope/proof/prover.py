@@ -79,7 +79,7 @@ def prove(
     """
     if claim not in ("midpoint", "orbit-average", "best"):
         raise InputError(f"unknown claim {claim!r}", fix="choose midpoint, orbit-average or best")
-    attempt = _Attempt(objective, group or infer(objective.network), params, progress or (lambda *_: None))
+    attempt = _Attempt(objective, _without_modules(objective, group), params, progress or (lambda *_: None))
     first = attempt.refused()
     if first is not None:
         return first
@@ -89,6 +89,17 @@ def prove(
         if result:
             return result
     return result
+
+
+def _without_modules(objective: Objective, group: SymmetryGroup | None) -> SymmetryGroup:
+    """A group whose moves are permutations of single parameters' axes, as a certificate states them."""
+    if group is None:
+        return infer(objective.network, modules=False)
+    if not any(placement.members for placement in group.placements.values()):
+        return group
+    moved = [p for p in group.placements.values() if p.moved_by() & group.by_name.keys()]
+    scope = [alias for placement in moved for names in placement.tensors for alias in names]
+    return infer(objective.network, scope, modules=False)
 
 
 class _Attempt:

@@ -1,14 +1,20 @@
-"""Embeddings and index selection."""
+"""Embeddings and entries picked by index."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
+from math import prod
 from typing import Any
 
 import torch
 
 from orbitope.frontends.builder import Builder, Value
+from orbitope.frontends.lowerings.pointwise import entrywise
 from orbitope.frontends.lowerings.registry import Refused, lowers
+
+MOST_RUNS = 8
+"""A list of indices of at most so many runs is read as slices, which keep the identity of what they cut."""
 
 
 @lowers("aten.embedding.default")
@@ -20,21 +26,166 @@ def embedding(b: Builder, weight: Value, indices: Value, *_options: Any, **_more
 @lowers("aten.index_select.default")
 def index_select(b: Builder, x: Value, dim: int, indices: Value) -> Value:
     """Positions of one axis."""
-    axis = x.axis(dim)
-    if indices.rank != 1:
+    if indices.rank > 1:
         raise Refused
+    return taken(b, x, x.axis(dim), b.reshape(indices, (prod(indices.shape),)))
+
+
+@lowers("aten.take.default")
+def take(b: Builder, x: Value, indices: Value) -> Value:
+    """Entries of the whole tensor as one row."""
+    return taken(b, b.reshape(x, (prod(x.shape),)), 0, wrapped(b, indices, prod(x.shape)))
+
+
+@lowers("aten.gather.default")
+def gather(b: Builder, x: Value, dim: int, indices: Value, *, sparse_grad: bool = False) -> Value:
+    """One entry along an axis for each index; other axes may be read in part."""
+    if not x.rank or x.rank != indices.rank:
+        raise Refused
+    axis = x.axis(dim)
+    for k in range(x.rank):
+        if k != axis:
+            x = b.slice(x, k, 0, indices.shape[k])
+    return b.emit("pick", (x, indices), indices.shape, x.dtype, axis=axis)
+
+
+@lowers("aten.take_along_dim.default")
+def take_along_dim(b: Builder, x: Value, indices: Value, dim: int | None = None) -> Value:
+    """One entry along an axis for each index, the other axes broadcast."""
+    if dim is None:
+        return take(b, x, b.reshape(indices, (prod(indices.shape),)))
+    axis = x.axis(dim)
+    common = torch.broadcast_shapes(_but(x.shape, axis), _but(indices.shape, axis))
+    x = b.broadcast(x, _with(common, axis, x.shape[axis]))
+    return gather(b, x, axis, b.broadcast(wrapped(b, indices, x.shape[axis]), _with(common, axis, indices.shape[axis])))
+
+
+def _but(shape: Sequence[int], axis: int) -> tuple[int, ...]:
+    return (*shape[:axis], 1, *shape[axis + 1 :])
+
+
+def _with(shape: Sequence[int], axis: int, size: int) -> tuple[int, ...]:
+    return (*shape[:axis], size, *shape[axis + 1 :])
+
+
+@lowers("aten.index.Tensor", "aten._unsafe_index.Tensor")
+def index(b: Builder, x: Value, indices: Sequence[Value | None]) -> Value:
+    """Entries at given places of one axis or of several at once."""
+    found = indexed(b, x, indices)
+    result = taken(b, found.table, 0, found.places)
+    rank = found.places.rank
+    if found.front or not found.first:
+        return result
+    order = [*range(rank, rank + found.first), *range(rank), *range(rank + found.first, result.rank)]
+    return b.transpose(result, order)
+
+
+class Indexed:
+    """A tensor whose indexed axes were brought to the front and merged, and one list of places along them.
+
+    Attributes:
+        table: the merged axis, then the others in their order.
+        places: what the indices broadcast to.
+        order: the axes of the tensor in the order of the table's.
+        sizes: of the axes that were merged.
+        first: how many axes stand before the first indexed one.
+        front: whether the places' axes come first in the result, as where an axis stands between indexed ones.
+    """
+
+    def __init__(self, table: Value, places: Value, order: list[int], sizes: list[int], front: bool) -> None:
+        """Keep all."""
+        self.table, self.places, self.order, self.sizes, self.front = table, places, order, sizes, front
+        self.first = order[0]
+
+
+def indexed(b: Builder, x: Value, indices: Sequence[Value | None]) -> Indexed:
+    """The tensor and the places that a list of index tensors, or None, for its leading axes speaks of."""
+    given = _expanded(b, x, indices)
+    axes = [axis for axis, _ in given]
+    if not axes:
+        raise Refused
+    order = [*axes, *(k for k in range(x.rank) if k not in axes)]
+    sizes = [x.shape[k] for k in axes]
+    turned = b.transpose(x, order)
+    table = b.reshape(turned, (prod(sizes), *turned.shape[len(axes) :]))
+    known = [b.known(places) for _, places in given]
+    if all(isinstance(k, torch.Tensor) and not k.is_meta for k in known):
+        total = sum(k % n * prod(sizes[i + 1 :]) for i, (k, n) in enumerate(zip(known, sizes, strict=True)))  # type: ignore[operator]
+        places = b.constant(torch.as_tensor(total))
+    else:
+        places = _flat_places(b, [places for _, places in given], sizes)
+    return Indexed(table, places, order, sizes, axes[-1] - axes[0] >= len(axes))
+
+
+def _flat_places(b: Builder, given: Sequence[Value], sizes: Sequence[int]) -> Value:
+    """Row-major places of the merged axis."""
+    total: Value | None = None
+    for k, places in enumerate(given):
+        part, stride = wrapped(b, places, sizes[k]), prod(sizes[k + 1 :])
+        part = part if stride == 1 else entrywise(b, "mul", part, stride)
+        total = part if total is None else entrywise(b, "add", total, part)
+    assert total is not None
+    return total
+
+
+def _expanded(b: Builder, x: Value, indices: Sequence[Value | None]) -> list[tuple[int, Value]]:
+    """The axis and the integer indices of each entry; a constant mask lists the places where it holds."""
+    found: list[tuple[int, Value]] = []
+    axis = 0
+    for entry in indices:
+        if entry is None:
+            axis += 1
+        elif entry.dtype in (torch.bool, torch.uint8):
+            known = b.known(entry)
+            if known is None or known.is_meta:
+                raise Refused  # how many there are depends on the data
+            found.extend((axis + k, b.constant(each)) for k, each in enumerate(known.nonzero(as_tuple=True)))
+            axis += entry.rank
+        else:
+            found.append((axis, entry))
+            axis += 1
+    return found
+
+
+def wrapped(b: Builder, indices: Value, size: int) -> Value:
+    """Indices of which negative ones count from the end."""
+    known = b.known(indices)
+    if known is not None and not known.is_meta:
+        return b.constant(known % size)
+    return entrywise(b, "remainder", indices, size)
+
+
+def taken(b: Builder, x: Value, axis: int, indices: Value) -> Value:
+    """Positions of one axis: slices where the indices are constant and come in few runs."""
     shape = (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])
+    known = b.known(indices)
+    if known is not None and (runs := _runs(known.flatten())) is not None:
+        parts = [b.slice(x, axis, start, stop) for start, stop in runs]
+        whole = (*x.shape[:axis], known.numel(), *x.shape[axis + 1 :])
+        joined = parts[0] if len(parts) == 1 else b.emit("concat", parts, whole, x.dtype, axis=axis)
+        return b.reshape(joined, shape)
     return b.emit("gather", (x, indices), shape, x.dtype, axis=axis)
 
 
-@lowers("aten.index.Tensor")
-def index(b: Builder, x: Value, indices: Sequence[Value | None]) -> Value:
-    """Positions of one axis by constant indices; indices known at run time only may be negative: refused."""
-    given = [(axis, entry) for axis, entry in enumerate(indices) if entry is not None]
-    (axis, positions), *more = given
-    known = b.known(positions)
-    if more or known is None or known.dtype in (torch.bool, torch.uint8):
+def _runs(indices: torch.Tensor) -> list[tuple[int, int]] | None:
+    """The few runs of neighbouring positions that a list of indices consists of, as ``[-2]`` or ``[4, 5, 0, 1]``."""
+    if not len(indices) or indices.is_meta:
+        return None
+    listed = indices.tolist()
+    breaks = [k for k in range(1, len(listed)) if listed[k] != listed[k - 1] + 1]
+    if len(breaks) >= MOST_RUNS or min(listed) < 0:
+        return None
+    return [(listed[a], listed[b - 1] + 1) for a, b in pairwise([0, *breaks, len(listed)])]
+
+
+@lowers("aten.repeat_interleave.self_Tensor")
+def repeat_interleave(b: Builder, x: Value, repeats: Value, dim: int | None = None, **_size: Any) -> Value:
+    """Each entry as often as a constant says."""
+    known = b.known(repeats)
+    if known is None or known.is_meta:
         raise Refused
-    positive = b.constant(known % x.shape[axis])
-    shape = (*x.shape[:axis], *positive.shape, *x.shape[axis + 1 :])
-    return b.emit("gather", (x, positive), shape, x.dtype, axis=axis)
+    if dim is None:
+        x, dim = b.reshape(x, (prod(x.shape),)), 0
+    axis = x.axis(dim)
+    counts = known.expand(x.shape[axis])
+    return taken(b, x, axis, b.constant(torch.arange(x.shape[axis]).repeat_interleave(counts)))

@@ -9,6 +9,32 @@ import torch
 
 from orbitope.frontends.builder import Builder, Operand, Value
 from orbitope.frontends.lowerings.registry import Refused, lowers
+from orbitope.primitives import TRAITS
+
+
+def entrywise(b: Builder, fn: str, *operands: Operand, dtype: torch.dtype | None = None, **settings: Any) -> Value:
+    """One function of the trait table, on operands broadcast to their common shape, with the dtype that torch gives."""
+    values = [x if isinstance(x, Value) else b.constant(torch.tensor(x, dtype=_kind(x))) for x in operands]
+    shape = torch.broadcast_shapes(*(x.shape for x in values))
+    assert TRAITS[fn].arity == len(values), fn
+    spread = [b.broadcast(x, shape) for x in values]
+    return b.emit("pointwise", spread, shape, dtype or common_dtype(*operands), fn=fn, **settings)
+
+
+def _kind(number: complex) -> torch.dtype:
+    kinds = {bool: torch.bool, int: torch.int64, complex: torch.complex128}
+    return kinds.get(type(number), torch.float64)
+
+
+def common_dtype(*operands: Operand) -> torch.dtype:
+    """To what torch promotes these tensors and numbers."""
+    samples = [torch.empty([1] * min(x.rank, 1), dtype=x.dtype) if isinstance(x, Value) else x for x in operands]
+    if len(samples) == 1:
+        return samples[0].dtype if isinstance(samples[0], torch.Tensor) else _kind(samples[0])
+    total = torch.result_type(samples[0], samples[1])
+    for sample in samples[2:]:
+        total = torch.result_type(torch.empty(1, dtype=total), sample)
+    return total
 
 
 def _same(fn: str, *targets: str) -> None:
@@ -23,22 +49,28 @@ for _name in ("relu", "relu6", "tanh", "sigmoid", "exp", "log", "sqrt", "rsqrt",
     _same(_name)
 for _name in ("silu", "mish", "hardswish", "hardsigmoid"):
     _same(_name)
+for _name in ("log1p", "log2", "log10", "expm1", "exp2", "erfc", "atan"):
+    _same(_name)
+_same("neg", "negative")
+_same("abs", "absolute")
 
 
 @lowers("aten.add.Tensor", "aten.add.Scalar")
 def add(b: Builder, x: Operand, y: Operand, *, alpha: float = 1) -> Value:
-    """``x + alpha·y``."""
+    """``x + alpha·y``; of booleans, whether one of them holds."""
+    if common_dtype(x, y) == torch.bool:
+        return entrywise(b, "logical_or", x, y)
     if alpha != 1:
-        y = b.pointwise("mul", y, alpha) if isinstance(y, Value) else y * alpha
-    return b.pointwise("add", x, y)
+        y = entrywise(b, "mul", y, alpha) if isinstance(y, Value) else y * alpha
+    return entrywise(b, "add", x, y)
 
 
-@lowers("aten.sub.Tensor", "aten.sub.Scalar")
+@lowers("aten.sub.Tensor", "aten.sub.Scalar", "aten.subtract.Tensor", "aten.subtract.Scalar")
 def sub(b: Builder, x: Operand, y: Operand, *, alpha: float = 1) -> Value:
     """``x − alpha·y``."""
     if alpha != 1:
-        y = b.pointwise("mul", y, alpha) if isinstance(y, Value) else y * alpha
-    return b.pointwise("sub", x, y)
+        y = entrywise(b, "mul", y, alpha) if isinstance(y, Value) else y * alpha
+    return entrywise(b, "sub", x, y)
 
 
 @lowers("aten.rsub.Scalar", "aten.rsub.Tensor")
@@ -47,28 +79,48 @@ def rsub(b: Builder, x: Value, y: Operand, alpha: float = 1) -> Value:
     return sub(b, y, x, alpha=alpha)
 
 
-@lowers("aten.mul.Tensor", "aten.mul.Scalar")
+@lowers("aten.mul.Tensor", "aten.mul.Scalar", "aten.multiply.Tensor", "aten.multiply.Scalar")
 def mul(b: Builder, x: Operand, y: Operand) -> Value:
-    """Product."""
-    return b.pointwise("mul", x, y)
+    """Product; of booleans, whether both hold."""
+    return entrywise(b, "logical_and" if common_dtype(x, y) == torch.bool else "mul", x, y)
 
 
-@lowers("aten.div.Tensor", "aten.div.Scalar")
+@lowers(
+    *("aten.div.Tensor", "aten.div.Scalar", "aten.divide.Tensor", "aten.divide.Scalar", "aten.true_divide.Tensor"),
+    "aten.true_divide.Scalar",
+)
 def div(b: Builder, x: Operand, y: Operand) -> Value:
-    """Quotient of real numbers."""
-    kinds = [v.dtype for v in (x, y) if isinstance(v, Value)]
-    if not any(kind.is_floating_point for kind in kinds):
-        raise Refused
-    return b.pointwise("div", x, y)
+    """Quotient; of integers it is a real number."""
+    kind = common_dtype(x, y)
+    real = kind.is_floating_point or kind.is_complex
+    return entrywise(b, "div", x, y, dtype=kind if real else torch.get_default_dtype())
 
 
-@lowers("aten.maximum.default")
+@lowers("aten.addcmul.default")
+def addcmul(b: Builder, x: Value, y: Value, z: Value, *, value: float = 1) -> Value:
+    """``x + value·y·z``."""
+    return add(b, x, mul(b, y, z), alpha=value)
+
+
+@lowers("aten.addcdiv.default")
+def addcdiv(b: Builder, x: Value, y: Value, z: Value, *, value: float = 1) -> Value:
+    """``x + value·y/z``."""
+    return add(b, x, div(b, y, z), alpha=value)
+
+
+@lowers("aten.lerp.Scalar", "aten.lerp.Tensor")
+def lerp(b: Builder, x: Value, y: Value, weight: Operand) -> Value:
+    """``x + weight·(y − x)``."""
+    return add(b, x, mul(b, weight, sub(b, y, x)))
+
+
+@lowers("aten.maximum.default", "aten.max.other", "aten.clamp_min.Tensor")
 def maximum(b: Builder, x: Value, y: Value) -> Value:
     """Larger."""
     return b.pointwise("maximum", x, y)
 
 
-@lowers("aten.minimum.default")
+@lowers("aten.minimum.default", "aten.min.other", "aten.clamp_max.Tensor")
 def minimum(b: Builder, x: Value, y: Value) -> Value:
     """Smaller."""
     return b.pointwise("minimum", x, y)
@@ -80,6 +132,14 @@ def clamp(b: Builder, x: Value, low: float | None = None, high: float | None = N
     if b.place.target == "aten.clamp_max.default":
         low, high = None, low
     return b.pointwise("hardtanh", x, low=low, high=high)
+
+
+@lowers("aten.clamp.Tensor")
+def clamp_between(b: Builder, x: Value, low: Value | None = None, high: Value | None = None) -> Value:
+    """Between two tensors, either of which may be missing."""
+    if low is not None:
+        x = maximum(b, x, low)
+    return x if high is None else minimum(b, x, high)
 
 
 @lowers("aten.leaky_relu.default")
@@ -151,12 +211,19 @@ def softplus(b: Builder, x: Value, beta: float = 1, threshold: float = 20) -> Va
 
 @lowers("aten.pow.Tensor_Scalar")
 def power(b: Builder, x: Value, exponent: float) -> Value:
-    """Whole powers and square roots."""
+    """Powers; whole ones and square roots as what they are."""
     if exponent == 1:
         return x
-    if exponent in (0.5, -0.5) or (float(exponent).is_integer() and 0 < abs(exponent) <= 16):
+    whole = float(exponent).is_integer() and 0 < abs(exponent) <= 16
+    if x.dtype.is_floating_point and (exponent in (0.5, -0.5) or whole):
         return b.pointwise("power", x, exponent=exponent)
-    raise Refused
+    return entrywise(b, "pow", x, exponent)
+
+
+@lowers("aten.pow.Scalar", "aten.pow.Tensor_Tensor")
+def power_of(b: Builder, x: Operand, exponent: Value) -> Value:
+    """Powers with an exponent for each entry."""
+    return entrywise(b, "pow", x, exponent)
 
 
 @lowers("aten.square.default")
@@ -202,14 +269,27 @@ def dropout(b: Builder, x: Value, p: float, train: bool) -> Value:
     return x
 
 
-@lowers("aten._to_copy.default", "aten.to.dtype", "aten.to.dtype_layout", "aten.type_as.default")
+@lowers(
+    *("aten._to_copy.default", "aten.to.dtype", "aten.to.dtype_layout", "aten.to.device", "aten.to.other"),
+    *("aten.type_as.default", "aten.to.prim_dtype", "aten.to.prim_Device"),
+)
 def cast(b: Builder, x: Value, *args: Any, dtype: torch.dtype | None = None, **_layout: Any) -> Value:
-    """To a dtype that holds the same real numbers; rounding is not part of the real-valued program."""
+    """To another dtype: whole numbers are cut, anything but zero is true; rounding of floats is no part of the program."""
     target = dtype
     for arg in args:
         target = arg.dtype if isinstance(arg, Value) else arg if isinstance(arg, torch.dtype) else target
-    if target is None or target == x.dtype:
-        return x
-    if target == torch.bool or (x.dtype.is_floating_point and not target.is_floating_point):
+    return x if target is None or target == x.dtype else converted(b, x, target)
+
+
+def converted(b: Builder, x: Value, target: torch.dtype) -> Value:
+    """The same numbers in another dtype, as far as it holds them."""
+    if target.is_complex != x.dtype.is_complex:
         raise Refused
-    return b.emit("pointwise", (x,), x.shape, target, fn="identity")
+    if target == torch.bool:
+        return entrywise(b, "nonzero", x, dtype=target)
+    if target.is_floating_point or target.is_complex:
+        same = x.dtype.is_floating_point or x.dtype.is_complex
+        return entrywise(b, "identity" if same else "real", x, dtype=target)
+    if target not in (torch.int64, torch.int32):
+        raise Refused  # narrow integers overflow
+    return entrywise(b, "integer" if x.dtype.is_floating_point else "number", x, dtype=target)

@@ -20,6 +20,7 @@ TAILS: dict[str, int] = {
     **{f"aten.{kind}_pad{d}.default": n for kind in ("reflection", "replication") for d, n in _SPACE.items()},
     **{f"aten.where.{form}": 0 for form in ("ScalarSelf", "ScalarOther", "Scalar")},
     "aten.log_sigmoid.default": 0,
+    **{f"aten.{cast}": 0 for cast in ("_to_copy.default", "to.dtype", "type_as.default")},
     **{
         f"aten.{prefix}upsample_{kind}.{form}": next(n for d, n in _SPACE.items() if d in kind)
         for prefix in ("", "_")

@@ -1,0 +1,56 @@
+"""Order along an axis: the largest or smallest entries, or their positions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+
+from orbitope.arithmetic.base import Arithmetic
+from orbitope.arithmetic.floats import Operand
+from orbitope.graph import Indexing, Label, Node
+from orbitope.primitives.base import Behaviour, Primitive, Shape, fresh, register
+
+
+@register
+class Order(Primitive):
+    """The ``count`` largest (or smallest) entries along ``axis`` in order, ``what``: ``values`` or ``indices``.
+
+    Attribute ``rule`` names the torch function whose choice among equal entries is meant: ``sort``, ``topk`` or ``arg``
+    (``argmax`` and ``argmin``, for one entry). It makes no difference to values.
+    """
+
+    name: ClassVar[str] = "order"
+
+    def indexing(self, node: Node, shapes: Sequence[Shape]) -> Indexing:
+        """Values do not depend on where the entries stood; their positions do. Ranks are told apart."""
+        axis = node.attributes["axis"]
+        x = fresh("i", shapes[0])
+        rank = Label("rank", node.shape[axis])
+        entries = x[axis].name
+        fixed = {rank.name} if node.attributes["what"] == "values" else {rank.name, entries}
+        output = (*x[:axis], rank, *x[axis + 1 :])
+        return Indexing((x,), output, mixed=frozenset({entries}), fixed=frozenset(fixed))
+
+    def behaviour(self, node: Node) -> Behaviour:
+        """Values are non-decreasing in every entry and scale with them."""
+        if node.attributes["what"] == "values":
+            return Behaviour("other", (1,), homogeneous=(1.0,), odd=(False,))
+        return Behaviour("other", (0,), "nonnegative", (0.0,), (False,))
+
+    def evaluate(self, arithmetic: Arithmetic[Any], node: Node, operands: Sequence[Any]) -> Any:
+        """By torch."""
+        a = node.attributes
+        settings = {"axis": a["axis"], "count": a["count"], "largest": a["largest"], "rule": a["rule"]}
+        part = 0 if a["what"] == "values" else 1
+        args = (Operand(0), part)
+        return arithmetic.call(self.name, operands, function=_ordered, args=args, kwargs=settings)
+
+
+def _ordered(x: torch.Tensor, part: int, *, axis: int, count: int, largest: bool, rule: str) -> torch.Tensor:
+    if rule == "topk":
+        return torch.topk(x, count, axis, largest)[part]
+    if rule == "arg" and part == 1:
+        return (torch.argmax if largest else torch.argmin)(x, axis, keepdim=True)
+    return torch.sort(x, stable=True, dim=axis, descending=largest)[part].narrow(axis, 0, count)
