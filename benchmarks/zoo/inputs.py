@@ -168,6 +168,8 @@ SPECIAL: dict[str, Inputs] = {
     "bridgetower": _pixels,
     "grounding-dino": lambda c, g: {"pixel_values": torch.randn(2, 3, 64, 64, generator=g)},
     "mm-grounding-dino": lambda c, g: {"pixel_values": torch.randn(2, 3, 64, 64, generator=g)},
+    # the order in which patches are hidden is random unless it is given
+    "vit_mae": lambda c, g: {"noise": torch.rand(BATCH, (c.image_size // c.patch_size) ** 2, generator=g)},
     "vjepa2": _video,
     "videoprism_vision_model": _video,
     "moonshine": lambda c, g: {"input_values": torch.randn(2, 4000, generator=g)},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import re
 import signal
 import time
@@ -15,16 +14,13 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils import _pytree as pytree
+from trial import try_lowered, try_real
 
-from orbitope.arithmetic import TorchArithmetic
-from orbitope.comparison.execution import Execution
 from orbitope.errors import OrbitopeError
 from orbitope.frontends import lower, programs, trace
 from orbitope.graph import Graph
-from orbitope.group import Element, SymmetryGroup
+from orbitope.group import SymmetryGroup
 from orbitope.infer import infer
-from orbitope.primitives.evaluation import evaluate
 
 _INFER_SECONDS = 8.0
 _SIDE_RESULTS = re.compile(
@@ -49,12 +45,11 @@ def measure(make: Callable[[], tuple[nn.Module, Sequence[Any], Mapping[str, Any]
         model, args, kwargs = make()
         report({"parameters": sum(p.numel() for p in model.parameters()), "class": type(model).__name__})
     with _stage("export", report):
-        program, fallback = _trace(model, args, kwargs)
+        program, traced = _trace(model, args, kwargs)
         targets = Counter(str(n.target) for n in program.graph.nodes if n.op == "call_function")
-        report({"fallback": fallback, "operations": sum(targets.values()), "targets": dict(targets)})
+        report({"traced": traced, "operations": sum(targets.values()), "targets": dict(targets)})
     with _stage("lower", report):
         outputs = defining_outputs(program)
-        report({"outputs": outputs})
         graph = lower(program, outputs)
         report({"nodes": len(graph.nodes), "unused": len(graph.unused), **_opaque(graph)})
     with _stage("infer", report), _limited(_INFER_SECONDS):
@@ -62,9 +57,9 @@ def measure(make: Callable[[], tuple[nn.Module, Sequence[Any], Mapping[str, Any]
     report(_group(graph, group))
     elements = [group.sample(seed) for seed in (1, 2)]
     with _stage("lowered", report):
-        report(_try_lowered(program, graph, elements))
+        report(try_lowered(program, graph, elements))
     with _stage("real", report):
-        report(_try_real(model, args, kwargs, graph, elements))
+        report(try_real(model, args, kwargs, graph, elements))
 
 
 def defining_outputs(program: Any) -> list[str]:
@@ -121,13 +116,13 @@ def _failure(stage: str, error: Exception) -> Record:
 
 
 def _trace(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Any, str]:
-    """The program, and by which fallback it was had."""
+    """The program, and how it was had."""
     try:
-        return trace(model, args, kwargs), ""
+        return trace(model, args, kwargs), "export"
     except OrbitopeError:
         with torch._functorch.config.patch(fake_tensor_propagate_real_tensors=True):
             try:
-                return trace(model, args, kwargs), "real tensors"
+                return trace(model, args, kwargs), "export with real tensors"
             except OrbitopeError:
                 pass
         raise
@@ -173,109 +168,3 @@ def _group(graph: Graph, group: SymmetryGroup) -> Record:
         "unit_count": len(group.units),
         "frozen": dict(sorted(frozen.items(), key=lambda item: -item[1]["positions"])),
     }
-
-
-class _Recasting(TorchArithmetic):
-    """Masks that went through the arithmetic are integers; an operation that asks for booleans gets them back."""
-
-    def __init__(self) -> None:
-        super().__init__(torch.float64)
-        self.recast = 0
-
-    def call(self, target: str, xs: Sequence[torch.Tensor], **settings: Any) -> torch.Tensor:
-        """The operation itself, and once more with integers of two values as booleans where it refuses."""
-        try:
-            return super().call(target, xs, **settings)
-        except (RuntimeError, IndexError, TypeError):
-            self.recast += 1
-            flags = [x.bool() if x.dtype == torch.int64 and bool(((x == 0) | (x == 1)).all()) else x for x in xs]
-            return super().call(target, flags, **settings)
-
-
-# two random elements ------------------------------------------------------------------------------------------------
-def _try_lowered(program: Any, graph: Graph, elements: Sequence[Element]) -> Record:
-    """The lowered graph in float64, with the parameters and with their images."""
-    arithmetic = _Recasting()
-    state = {name: program.state_dict[name].detach() for name in program.state_dict}
-    leaves = [x for x in pytree.tree_leaves(program.example_inputs or ()) if isinstance(x, torch.Tensor)]
-    inputs = {name: arithmetic.lift(x) for name, x in zip(graph.inputs, leaves, strict=True)}
-
-    def run(params: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
-        lifted = {name: arithmetic.lift(params[name]) for name in graph.parameters}
-        with torch.no_grad():
-            return evaluate(graph, arithmetic, lifted, inputs)
-
-    wide = {name: t.double() if t.is_floating_point() else t for name, t in state.items()}
-    before = run(wide)
-    errors = [_difference(before, run(g.act(wide))) for g in elements]
-    live = [x for x in before if x.is_floating_point()]
-    return {
-        "error lowered": max(errors, default=0.0),
-        "finite": all(bool(x.isfinite().all()) for x in live),
-        "recast": arithmetic.recast,
-        "varies": any(float(x.double().std()) > 0 for x in live if x.numel() > 1),
-    }
-
-
-def _try_real(
-    model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], graph: Graph, elements: Sequence[Element]
-) -> Record:
-    """The model itself, in float64 where it runs there; also whether its outputs notice when one parameter stays."""
-    state = Execution(model, args, kwargs).state()
-    group = elements[0].group
-
-    def run(params: Mapping[str, torch.Tensor], wide: bool) -> dict[str, Any]:
-        # a fresh copy each time: some models keep what they computed from their parameters at the first call
-        return Execution(copy.deepcopy(model), args, kwargs).run(params, group, wide)
-
-    wide, message = True, ""
-    try:
-        before = run(state, wide)
-    except OrbitopeError as error:
-        wide, message = False, str(error)
-        before = run(state, wide)
-    wanted = [name for name in before if any(name.endswith(f".{x}") or name == x for x in graph.output_names)]
-    if not wanted:
-        wanted = [n for n, x in before.items() if isinstance(x, torch.Tensor)][: len(graph.output_names)]
-
-    def values(found: Mapping[str, Any]) -> list[torch.Tensor]:
-        return [found[name] for name in wanted]
-
-    errors, control = [], 0.0
-    for g in elements:
-        image = g.act(state)
-        errors.append(_difference(values(before), values(run(image, wide))))
-    changed = [name for name in image if not torch.equal(image[name], state[name])]
-    for name in sorted(changed, key=lambda n: -state[n].dim())[:4]:
-        placement = group.placement(name)
-        stay = {alias: state[alias] for alias in (placement.names if placement else (name,)) if alias in state}
-        broken = run({**image, **stay}, wide)
-        control = max(control, _difference(values(before), values(broken)))
-        if control > 1e-3:
-            break
-    return {
-        "error real": max(errors),
-        "real dtype": "float64" if wide else f"native ({message[:150]})",
-        "self error": _difference(values(before), values(run(state, wide))),
-        "moved": len(changed),
-        "control": control,
-    }
-
-
-def _difference(before: Sequence[torch.Tensor], after: Sequence[torch.Tensor]) -> float:
-    """The largest relative difference; infinite where a value became or was NaN in one of the two only."""
-    worst = 0.0
-    for x, y in zip(before, after, strict=True):
-        if x.numel() == 0:
-            continue
-        if x.shape != y.shape:
-            return float("inf")
-        x, y = (torch.view_as_real(t) if t.is_complex() else t for t in (x, y))
-        x, y = x.double(), y.double()
-        same = (x == y) | (x.isnan() & y.isnan())
-        gap = (x - y).abs().masked_fill(same, 0.0)
-        if bool(gap.isnan().any()):
-            return float("inf")
-        size = x.abs().masked_fill(~x.isfinite(), 0.0).max()
-        worst = max(worst, float(gap.max() / size) if size > 0 else float(gap.max()))
-    return worst

@@ -153,7 +153,7 @@ PLAIN: dict[str, Callable[[], Made]] = {
     "fold": lambda: (Columns(), (_image(),), {}),
     "weight norm": lambda: _parametrised(parametrizations.weight_norm),
     "spectral norm": lambda: _parametrised(parametrizations.spectral_norm),
-    "orthogonal": lambda: _parametrised(parametrizations.orthogonal),
+    "orthogonal": lambda: _parametrised(lambda layer: parametrizations.orthogonal(layer, orthogonal_map="cayley")),
     "adapter": lambda: (nn.Sequential(Adapted(3, 10, 2), nn.ReLU(), Adapted(10, 4, 3)), (_rows(5, 3),), {}),
     "group norm": lambda: (
         nn.Sequential(nn.Conv2d(3, 12, 1), nn.GroupNorm(3, 12), nn.ReLU(), nn.Conv2d(12, 4, 1)),

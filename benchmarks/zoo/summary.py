@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from math import inf
-from typing import Any
+from collections.abc import Iterable, Sequence
 
-Record = dict[str, Any]
-_TOLERANCE = 1e-9
-_REAL_TOLERANCE = 1e-4  # models with arithmetic of their own in float32; see "real dtype"
+from records import Record, analysed, missed, verdict
 
 
 def summarise(records: Sequence[Record]) -> str:
     """Totals, unknown operations, failures, unsound results, missed closed forms, timings."""
-    records = [r for r in records if r.get("failure", {}).get("type") != "Skipped"]
-    good = [r for r in records if "failure" not in r]
+    good = [r for r in records if analysed(r)]
     parts = [
         _totals(records, good),
         _ranked("unknown operations that freeze parameters: models, occurrences", good, "unknown"),
@@ -38,14 +33,12 @@ def _totals(records: Sequence[Record], good: Sequence[Record]) -> str:
     lines = []
     for library in sorted({r["library"] for r in records}):
         mine = [r for r in records if r["library"] == library]
-        stages = Counter(r["failure"]["stage"] for r in mine if "failure" in r)
-        traced = sum("operations" in r for r in mine)
-        clean = sum("failure" not in r and not r["unknown"] for r in mine)
-        types = len({r["name"].split(":")[0] for r in mine})
+        stages = Counter(r["failure"]["stage"] for r in mine if not analysed(r))
+        traced = Counter(r["traced"] for r in mine if "traced" in r)
+        clean = sum(analysed(r) and not r["unknown"] for r in mine)
         lines.append(
-            f"{library}: {len(mine)} models of {types} types, traced {traced} "
-            f"({sum(bool(r.get('fallback')) for r in mine)} by fallback), analysed {sum('failure' not in r for r in mine)}, "
-            f"without unknown operations {clean}; failed: {dict(stages)}"
+            f"{library}: {len(mine)} models of {len({r['name'] for r in mine})} types, traced {dict(traced)}, analysed "
+            f"{sum(map(analysed, mine))}, without unknown operations {clean}; failed: {dict(stages)}"
         )
     return "TOTALS\n" + "\n".join(lines)
 
@@ -58,7 +51,7 @@ def _ranked(title: str, records: Sequence[Record], key: str) -> str:
         for name, count in record.get(key, {}).items():
             models[name] += 1
             calls[name] += count
-            examples[name].append(record["name"])
+            examples[name].append(record["key"])
     lines = [f"{n:4d} {calls[name]:5d}  {name}  {', '.join(examples[name][:4])}" for name, n in models.most_common()]
     return "\n".join([title.upper(), *lines]) if lines else ""
 
@@ -70,39 +63,35 @@ def _failures(records: Sequence[Record]) -> str:
         if failure:
             text = (failure.get("cause") or failure["message"])[:170]
             key = f"{failure['stage']}: {failure['type']} [{failure['ours']}] {text}"
-            groups[key].append(record["name"])
+            groups[key].append(record["key"])
     lines = [f"{len(names):4d}  {key}  {', '.join(names[:5])}" for key, names in _largest(groups)]
     return "\n".join(["FAILURES", *lines]) if lines else ""
 
 
 def _unsound(records: Sequence[Record]) -> str:
-    lines = []
-    for r in records:
-        lowered, real = (inf if r[k] is None else r[k] for k in ("error lowered", "error real"))
-        bound = max(_TOLERANCE, 100 * r["self error"]) if r["real dtype"] == "float64" else _REAL_TOLERANCE
-        if not (lowered <= _TOLERANCE and real <= bound):
-            lines.append(
-                f"{r['name']}: lowered {lowered:.1e} real {real:.1e} ({r['real dtype']}, self {r['self error']:.0e})"
-            )
-    return "\n".join(["UNSOUND OR INEXACT", *lines]) if lines else "UNSOUND: none"
+    lines = [
+        f"{r['key']}: {verdict(r)}: lowered {r['error lowered']:.1e} real {r['error real']:.1e} "
+        f"({r['real dtype']}, differs from itself by {r['self error']:.0e})"
+        for r in records
+        if verdict(r) != "sound"
+    ]
+    return "\n".join(["UNSOUND OR ROUNDED", *lines]) if lines else "UNSOUND: none"
 
 
 def _orders(records: Sequence[Record]) -> str:
-    lines, hit = [], 0
-    for r in records:
-        if "expected" not in r:
-            continue
-        gap = r["log10_order"] - r["expected"]
-        hit += abs(gap) < 1e-6
-        if abs(gap) >= 1e-6:
-            lines.append(f"{r['name']}: found 10^{r['log10_order']:.2f}, expected 10^{r['expected']:.2f}")
-    return "\n".join([f"CLOSED FORMS: {hit} hit", *lines])
+    known = [r for r in records if missed(r) is not None]
+    lines = [
+        f"{r['key']}: found 10^{r['log10_order']:.2f}, closed form 10^{r['expected']:.2f}"
+        for r in known
+        if abs(missed(r) or 0.0) > 1e-6
+    ]
+    return "\n".join([f"CLOSED FORMS: {len(known) - len(lines)} of {len(known)} hit", *lines])
 
 
 def _insensitive(records: Sequence[Record]) -> str:
-    dull = [r["name"] for r in records if r["log10_order"] > 0 and not r["control"] > 1e-6]
-    trivial = [r["name"] for r in records if r["log10_order"] == 0]
-    odd = [r["name"] for r in records if not r["finite"] or not r["varies"]]
+    dull = [r["key"] for r in records if r["log10_order"] > 0 and not r["control"] > 1e-6]
+    trivial = [r["key"] for r in records if r["log10_order"] == 0]
+    odd = [r["key"] for r in records if not r["finite"] or not r["varies"]]
     text = [
         f"broken elements go unnoticed: {', '.join(dull) or 'none'}",
         f"trivial groups: {', '.join(trivial) or 'none'}",
@@ -118,7 +107,7 @@ def _frozen(records: Sequence[Record]) -> str:
         for reason, entry in record["frozen"].items():
             models[reason] += 1
             positions[reason] += entry["positions"]
-            example.setdefault(reason, f"{record['name']}: {entry['examples'][0]}")
+            example.setdefault(reason, f"{record['key']}: {entry['examples'][0]}")
     lines = [f"{n:4d} {positions[k]:7d}  {k}  e.g. {example[k][:150]}" for k, n in models.most_common(60)]
     return "\n".join(["FROZEN AXES: models, positions, reason", *lines])
 
@@ -133,12 +122,11 @@ def _timings(records: Sequence[Record]) -> str:
         if values:
             lines.append(f"{stage} / export: median {statistics.median(values):.2f}, largest {values[-1]:.2f}")
     slow = sorted(records, key=lambda r: -(r["seconds"]["infer"] / max(r["seconds"]["export"], 1e-9)))[:5]
-    lines += [f"  {r['name']}: {r['seconds']} {r['nodes']} nodes" for r in slow]
+    lines += [f"  {r['key']}: {r['seconds']} {r['nodes']} nodes" for r in slow]
     peak = max((r["peak_mb"] for r in records), default=0)
     base = max((r.get("base_mb", 0) for r in records), default=0)
     return "\n".join(["SECONDS AND MEMORY", *lines, f"largest peak {peak} MB, of which imports {base} MB"])
 
 
 def _largest(groups: dict[str, list[str]]) -> Iterable[tuple[str, list[str]]]:
-    order: Callable[[tuple[str, list[str]]], int] = lambda item: -len(item[1])
-    return sorted(groups.items(), key=order)
+    return sorted(groups.items(), key=lambda item: -len(item[1]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -57,7 +57,7 @@ def torchvision_model(name: str) -> Made:
 
 
 # module: model, side of the image, settings that reduce it
-_TIMM: dict[str, tuple[str, int, dict[str, Any]]] = {
+TIMM: dict[str, tuple[str, int, dict[str, Any]]] = {
     "beit": ("beit_base_patch16_224", 64, {"img_size": 64, "depth": 2, "embed_dim": 48, "num_heads": 6}),
     "byoanet": ("halonet_h1", 256, {}),
     "byobnet": ("test_byobnet", 64, {}),
@@ -159,16 +159,11 @@ _TIMM: dict[str, tuple[str, int, dict[str, Any]]] = {
 }
 
 
-def timm_modules() -> Iterator[str]:
-    """Every timm module."""
-    yield from _TIMM
-
-
 def timm_model(module: str) -> Made:
     """The model that stands for a timm module, and its input."""
     import timm
 
-    name, side, settings = _TIMM[module]
+    name, side, settings = TIMM[module]
     model = timm.create_model(name, num_classes=_LABELS, **settings)
     generator = torch.Generator().manual_seed(1)
     return model, (torch.randn(2, 3, side, side, generator=generator),), {}

@@ -5,6 +5,7 @@ from math import factorial
 
 import pytest
 import torch
+from tests.zoo import model, randomise
 from torch import nn
 from torch.func import functional_call
 
@@ -13,7 +14,6 @@ from orbitope.arithmetic import TorchArithmetic
 from orbitope.frontends import lower, trace
 from orbitope.infer.folding import common_name, fold
 from orbitope.primitives import evaluate
-from tests.zoo import model, randomise
 
 L = nn.Linear
 

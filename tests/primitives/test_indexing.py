@@ -54,7 +54,8 @@ SAMPLES = [
     ("pool", {"fn": "mean", "kernel": [3], "stride": [2], "padding": [1], "dilation": [1], "count_include_pad": False},
      [(2, 3, 5)], (2, 3, 3)),
     ("gather", {"axis": 0}, [(5, 3), (2, 4)], (2, 4, 3)),
-    ("map", {"inner": Node("m", "contract", ("x", "y"), (3, 4), "float64", {"spec": "bi,oi->bo"}), "stacked": [False, True]},
+    ("map", {"inner": Node("m", "contract", ("x", "y"), (3, 4), "float64", {"spec": "bi,oi->bo"}),
+             "stacked": [False, True]},
      [(3, 2), (5, 4, 2)], (5, 3, 4)),
 ]  # fmt: skip
 

@@ -192,8 +192,9 @@ architecture(
     lambda: pooled(conv_bn(2, 8), ShuffleUnit(8), ShuffleUnit(8), conv_bn(8, 5, 1), width=5),
     SMALL,
     fac(2, 2, 4) * fac(4) * fac(2, 2) * fac(4) * fac(4) * fac(5),
-    "stem 2!·2!·4!: two channels pass twice, two pass and then are computed with, four are computed with; the first unit "
-    "has 4! inside and 2!·2! behind, where again two pass; the second 4! inside and 4! behind; head 5!",
+    "stem 2!·2!·4!: two channels pass twice, two pass and then are computed with, four are computed with; the first "
+    "unit has 4! inside and 2!·2! behind, where again two pass; the second 4! inside and 4! behind; head 5!",
+    awaits="interleaved units of different sets",
 )
 
 

@@ -79,8 +79,8 @@ architecture(
     GPT2,
     tokens(),
     fac(10) * (fac(3) * fac(4) ** 6 * fac(7)) ** 2,
-    "D!·(h!·d!²ʰ·I!)²: the scores are Σ_d q·k and the values go straight to the projection, so in each head q~k and v~o "
-    "have a dimension each; the head is the embedding and adds nothing",
+    "D!·(h!·d!²ʰ·I!)²: the scores are Σ_d q·k and the values go straight to the projection, so in each head q~k and "
+    "v~o have a dimension each; the head is the embedding and adds nothing",
 )
 
 
@@ -125,8 +125,8 @@ architecture(
     _llama(),
     tokens(),
     _GQA,
-    "D!·(k!·g!ᵏ·d!ᵏ·I!)²: k key heads change places, in each its g queries, and its value dimension, which all g share; "
-    "rotary embedding turns each pair of the q·k dimension at a speed of its own, so that one is fixed",
+    "D!·(k!·g!ᵏ·d!ᵏ·I!)²: k key heads change places, in each its g queries, and its value dimension, which all g "
+    "share; rotary embedding turns each pair of the q·k dimension at a speed of its own, so that one is fixed",
 )
 architecture(
     "llama_interleaved",

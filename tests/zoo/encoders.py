@@ -60,8 +60,8 @@ architecture(
     BERT,
     _with_types,
     fac(7) ** 2 * (fac(3) * fac(4) ** 6 * fac(8)) ** 2,
-    "D!·D!·(h!·d!²ʰ·I!)²: the transform of the head ends in the embedding's dimension, as the decoder is tied to it; the "
-    "pooler has D units of its own",
+    "D!·D!·(h!·d!²ʰ·I!)²: the transform of the head ends in the embedding's dimension, as the decoder is tied to "
+    "it; the pooler has D units of its own",
     dead=_dead("tower.blocks.0.attention", "tower.blocks.1.attention"),
 )
 
@@ -307,8 +307,8 @@ architecture(
     Wav2Vec,
     example((2, 1, 27)),
     fac(4, 5) * fac(3) * fac(4) ** 3 * (fac(2) * fac(5) ** 4 * fac(7)) ** 2,
-    "C₁!·C₂!·g!·(D/g)!ᵍ·(h!·d!²ʰ·I!)²: the grouped convolution makes the whole stream g groups that change places, with "
-    "D/g dimensions in each",
+    "C₁!·C₂!·g!·(D/g)!ᵍ·(h!·d!²ʰ·I!)²: the grouped convolution makes the whole stream g groups that change places, "
+    "with D/g dimensions in each",
     dead=("conv1.bias", *_dead("tower.blocks.0.attention", "tower.blocks.1.attention")),
 )
 

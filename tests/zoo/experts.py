@@ -59,7 +59,6 @@ def _moe(make: Callable[[], nn.Module]) -> Callable[[], nn.Module]:
 
 
 _MOE = fac(7) * (fac(5) * fac(6) ** 5) ** 2
-_LATER = "values that are positions of an axis (top-k, gather, scatter)"
 
 architecture(
     "moe_soft",
@@ -74,7 +73,6 @@ architecture(
     tokens(),
     _MOE,
     "D!·(E!·I!ᴱ)²: the best k are the same set whatever the order, away from ties",
-    awaits=_LATER,
 )
 architecture(
     "moe_top_k_masked",
@@ -82,7 +80,6 @@ architecture(
     tokens(),
     _MOE,
     "D!·(E!·I!ᴱ)²: the k-th largest logit does not know the order of experts",
-    awaits="the values of top-k as a symmetric function of the axis",
 )
 
 
@@ -104,7 +101,6 @@ architecture(
     tokens(),
     _MOE,
     "D!·(E!·I!ᴱ)²: the chosen positions are looked up in tensors that permute like the logits",
-    awaits=_LATER,
 )
 
 
@@ -133,7 +129,6 @@ architecture(
     tokens(),
     fac(7) * (fac(5) * fac(6) ** 5 * fac(4)) ** 2,
     "D!·(E!·I!ᴱ·S!)²: the bias of the selection permutes with the experts; the shared expert has its own S units",
-    awaits=_LATER,
 )
 
 
@@ -180,7 +175,6 @@ architecture(
     example((4, 3)),
     fac(7) * fac(5) * (fac(4) * fac(3)) ** 5,
     "D!·E!·(a!·b!)ᴱ: modules of one shape that are summed change places together with their rows of the router",
-    awaits="exchange of modules",
 )
 
 
@@ -201,7 +195,6 @@ architecture(
     example((4, 3)),
     fac(7) * fac(4) * (fac(4) * fac(3)) ** 4,
     "D!·B!·(a!·b!)ᴮ: a sum does not know the order of its terms",
-    awaits="exchange of modules",
 )
 
 
@@ -222,7 +215,6 @@ architecture(
     example((4, 3)),
     fac(7) * fac(4) * (fac(4) * fac(3) * fac(6)) ** 4,
     "D!·B!·(a!·b!·c!)ᴮ: the segments of what reads them change places too",
-    awaits="exchange of modules",
 )
 
 
@@ -245,7 +237,6 @@ architecture(
     example((2, 6, 3)),
     fac(7) * fac(3) * fac(4) ** 3 * fac(5) ** 3,
     "D!·h!·(d_k!·d_v!)ʰ: the group of attention, however its heads are stored",
-    awaits="exchange of modules",
 )
 
 
@@ -269,5 +260,4 @@ architecture(
     example((2, 2, 5, 6)),
     fac(3) * (fac(4) * fac(5)) ** 3,
     "M!·(a!·b!)ᴹ: members change places, each has channels of its own",
-    awaits="exchange of modules",
 )

@@ -50,8 +50,8 @@ architecture(
     lambda: Perceiver(True),
     example((2, 4, 3)),
     fac(6, 7) * fac(9) ** 2 * _HEADS**3 * fac(8) * fac(5),
-    "E!·D!·Q!·Q!·(h!·d!²ʰ)³·I!·M!: latents move; output queries do not, as each answers for a place of the output; what "
-    "is written is not added to the queries, so both sides of that attention have Q units of their own",
+    "E!·D!·Q!·Q!·(h!·d!²ʰ)³·I!·M!: latents move; output queries do not, as each answers for a place of the output; "
+    "what is written is not added to the queries, so both sides of that attention have Q units of their own",
 )
 
 

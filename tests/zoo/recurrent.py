@@ -12,7 +12,7 @@ from tests.zoo.core import L, architecture, example, fac
 from torch import nn
 
 
-# ------------------------------------------------------------------------------------------------------ recurrent layers
+# ----------------------------------------------------------------------------------------------------- recurrent layers
 class LSTMLanguageModel(nn.Module):
     """Two layers; the head is the embedding, so the second layer is as wide as it."""
 
@@ -34,6 +34,7 @@ architecture(
     fac(7, 5),
     "H!·E!: the four gates of a layer share one set of units; the tied head makes those of the last layer the "
     "embedding's",
+    awaits="recurrent layers",
 )
 architecture(
     "gru_two_directions",
@@ -41,6 +42,7 @@ architecture(
     example((2, 6, 3)),
     fac(5) ** 4,
     "(H!)⁴: each layer and direction has units of its own, side by side in what reads them",
+    awaits="recurrent layers",
 )
 architecture(
     "elman",
@@ -48,6 +50,7 @@ architecture(
     example((2, 6, 3)),
     fac(5) ** 3,
     "(H!)³: one set of units for each layer, on both axes of its recurrent matrix",
+    awaits="recurrent layers",
 )
 
 
@@ -119,10 +122,11 @@ architecture(
     example((2, 4, 3)),
     fac(5, 6, 4),
     "H!·S!·A!: encoder units, decoder units, units of the score",
+    awaits="recurrent layers",
 )
 
 
-# ---------------------------------------------------------------------------------------------------------- state spaces
+# --------------------------------------------------------------------------------------------------------- state spaces
 class S4D(nn.Module):
     """A convolution with the kernel Σₙ C·B·exp(t·A) of each channel."""
 

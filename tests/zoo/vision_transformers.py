@@ -61,8 +61,8 @@ architecture(
     lambda: ViT(_plain, registers=5),
     IMAGE,
     fac(7) * _BLOCK**2 * fac(5),
-    "D!·(h!·d!²ʰ·I!)²·R!: attention does not know the order of tokens, registers carry no position and are not read out, "
-    "so the R rows of the register table may change places",
+    "D!·(h!·d!²ʰ·I!)²·R!: attention does not know the order of tokens, registers carry no position and are not read "
+    "out, so the R rows of the register table may change places",
     dead=_keys("tower.blocks.0.attention", "tower.blocks.1.attention"),
 )
 
@@ -87,7 +87,8 @@ architecture(
     lambda: ViT(lambda: PreNorm(7, LayerScale(), MLP(7, 8), nn.LayerNorm), pooled=True),
     IMAGE,
     fac(7) * (fac(3) * fac(4) * fac(4) ** 3 * fac(8)) ** 2,
-    "D!·(h!·d!·d!ʰ·I!)²: all heads share the gains of the norms, hence one order of the q·k dimension; v·o is over heads",
+    "D!·(h!·d!·d!ʰ·I!)²: all heads share the gains of the norms, hence one order of the q·k dimension; v·o is over "
+    "heads",
 )
 
 
@@ -160,8 +161,9 @@ architecture(
     Swin,
     example((2, 2, 8, 16)),
     fac(5) * _BLOCK**2 * fac(7) * fac(2) * fac(3) ** 4 * fac(9),
-    "D!·(h!·d!²ʰ·I!)²·D'!·h'!·d'!²ʰ'·I'!: windows and rolls move places only; the table's columns are heads; merging has "
-    "the D units four times on one axis",
+    "D!·(h!·d!²ʰ·I!)²·D'!·h'!·d'!²ʰ'·I'!: windows and rolls move places only; the table's columns are heads; "
+    "merging has the D units four times on one axis",
+    awaits="rolls",
 )
 
 
@@ -261,7 +263,6 @@ architecture(
     IMAGE,
     fac(8) ** 2,
     "(I!)²: the transform tells dimensions apart (what remains there, k to −k, is no exchange of two units)",
-    unknown=("aten._fft_c2c.default", "aten._fft_r2c.default"),
 )
 
 

@@ -27,7 +27,9 @@ def _gptj(c: Any) -> float:
 
 def _gpt_neo(c: Any) -> float:
     h = c.num_heads
-    return F(c.hidden_size) + c.num_layers * (heads(h, c.hidden_size // h) + F(c.intermediate_size or 4 * c.hidden_size))
+    return F(c.hidden_size) + c.num_layers * (
+        heads(h, c.hidden_size // h) + F(c.intermediate_size or 4 * c.hidden_size)
+    )
 
 
 def _gpt_bigcode(c: Any) -> float:
@@ -70,11 +72,15 @@ def _deepseek(c: Any) -> float:
     """
     attention = F(c.q_lora_rank) + F(c.kv_lora_rank) + F(c.num_attention_heads)
     attention += c.num_attention_heads * (F(c.qk_nope_head_dim) + F(c.v_head_dim))
-    routed = F(c.n_group) + c.n_group * F(c.n_routed_experts // c.n_group) + c.n_routed_experts * F(c.moe_intermediate_size)
+    routed = (
+        F(c.n_group) + c.n_group * F(c.n_routed_experts // c.n_group) + c.n_routed_experts * F(c.moe_intermediate_size)
+    )
     shared = F(c.n_shared_experts * c.moe_intermediate_size)
     dense = c.first_k_dense_replace
     sparse = c.num_hidden_layers - dense
-    return F(c.hidden_size) + c.num_hidden_layers * attention + dense * F(c.intermediate_size) + sparse * (routed + shared)
+    return (
+        F(c.hidden_size) + c.num_hidden_layers * attention + dense * F(c.intermediate_size) + sparse * (routed + shared)
+    )
 
 
 def _falcon(c: Any) -> float:

@@ -6,7 +6,7 @@ from math import lgamma, log
 from typing import Any
 
 
-def F(n: float) -> float:  # noqa: N802  the name that the formulas have in the documentation
+def F(n: float) -> float:
     """log10 n!"""
     return lgamma(n + 1) / log(10)
 
@@ -33,7 +33,7 @@ def pinned_heads(h: int, d: int) -> float:
 
 
 def grouped(kv: int, h: int, d: int, free: int = 0) -> float:
-    """kv heads of keys and values, each read by h/kv query heads; by default all query-key dimensions are rotated."""
+    """Heads of keys and values, each read by h/kv query heads; by default all query-key dimensions are rotated."""
     return F(kv) + kv * (F(h // kv) + F(d) + F(free))
 
 

@@ -84,7 +84,7 @@ class TorchArithmetic(Arithmetic[torch.Tensor]):
 
     def _float(self, x: torch.Tensor) -> torch.Tensor:
         """The tensor, or its cast to floats where it holds integers."""
-        return x if x.is_floating_point() else x.to(self._floating)
+        return x if x.is_floating_point() or x.is_complex() else x.to(self._floating)
 
     # structure ----------------------------------------------------------------------------------------------
     def shape(self, x: torch.Tensor) -> tuple[int, ...]:

@@ -64,7 +64,7 @@ def causes(group: SymmetryGroup) -> list[Cause]:
     """The diagnostics of a group by reason, where numbers in names do not count."""
     found: dict[str, list[Diagnostic]] = {}
     for d in group.diagnostics:
-        found.setdefault(re.sub(r"[._]?\d+", "", d.reason), []).append(d)
+        found.setdefault(re.sub(r"[._@]?\d+", "", d.reason), []).append(d)
     return [
         Cause(
             same[0].reason,

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 @options.weights
 @click.option("--scope", multiple=True, metavar="PATTERN", help="Let only parameters move that match, as features.*")
 @click.option("--all", "everything", is_flag=True, help="Write out every layer and every axis, however many.")
-@click.option("--svg", "picture", metavar="FILE.svg", help="Also draw the units and the parameters that they tie together.")
+@click.option("--svg", "picture", metavar="FILE.svg", help="Also draw the units and the parameters they tie together.")
 @options.output(".json", "the group as a symmetry file, which other commands take instead of a model", required=False)
 def inspect(
     model: str | None,
@@ -78,7 +78,7 @@ def inspect(
         from orbitope.files import atomic_write
         from orbitope.reports.units_figure import units_svg
 
-        atomic_write(picture, units_svg(group, label))
+        atomic_write(picture, units_svg(group, label, _summary(group), _forward(graph)))
     body = _body(label, group, graph, copies, output, picture)
     return Result("inspect", body, _human(label, group, graph, copies, everything, (output, picture)))
 
@@ -175,10 +175,17 @@ def _human(
         Prose(_distinct(copies)) if copies is not None else None,
         _section("what is fixed, and why", FixedAxes(group, everything)) if group.diagnostics else None,
         _section("operations without a rule, which fix what they touch", _operations(unknown)) if unknown else None,
+        _section("tied, moved as one", _tied(group)) if _tied(group) else None,
         _section("not read by the network, never moved", Prose(unused(group.unused))) if group.unused else None,
         _section("notes on the analysis", Lines(*map(Prose, _notes(group)))) if _notes(group) else None,
         Prose(f"wrote {' and '.join(filter(None, written))}") if any(written) else None,
     )
+
+
+def _tied(group: SymmetryGroup) -> RenderableType | None:
+    """Tensors of several names."""
+    tied = [" = ".join(placement.names) for placement in group.placements.values() if len(placement.names) > 1]
+    return Lines(*map(Prose, tied)) if tied else None
 
 
 def _section(heading: str, body: RenderableType | None) -> RenderableType | None:
@@ -209,6 +216,20 @@ def _sentence(group: SymmetryGroup) -> Text:
         " of them ",
         ("(exact for the traced program).", "dim"),
     )
+
+
+def _summary(group: SymmetryGroup) -> str:
+    """One line for the picture."""
+    sets = plural(sum(unit.size > 1 for unit in group.units), "set")
+    return f"{sets} of interchangeable units, {_magnitude(group)} equivalent copies"
+
+
+def _forward(graph: Graph | None) -> list[str]:
+    """Parameters in the order in which the network uses them."""
+    if graph is None:
+        return []
+    parameters = {node.name: node.attributes["parameter"] for node in graph if node.op == "parameter"}
+    return list(dict.fromkeys(parameters[name] for node in graph for name in node.inputs if name in parameters))
 
 
 def _magnitude(group: SymmetryGroup) -> str:

@@ -48,8 +48,26 @@ def record(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], pla
     return _Recording(model, tuple(args), dict(kwargs)).run(places)
 
 
+def input_names(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[str]:
+    """A name for each tensor among the inputs: the argument of forward, and the path inside it."""
+    accepted = [
+        name
+        for name, p in inspect.signature(model.forward).parameters.items()
+        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]
+    named = [(accepted[k] if k < len(accepted) else f"argument_{k}", value) for k, value in enumerate(args)]
+    found = []
+    for name, value in [*named, *kwargs.items()]:
+        for path, leaf in pytree.tree_flatten_with_path(value)[0]:
+            if isinstance(leaf, torch.Tensor):
+                found.append("_".join([name, *(str(key).strip(".[]'\"") for key in path)]))
+    return found
+
+
 @dataclass
 class _Recording:
+    """One run of a model, and what is noted of it."""
+
     model: nn.Module
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
@@ -62,8 +80,7 @@ class _Recording:
             **{name: p.detach() for name, p in self.model.named_parameters()},
             **{name: b.detach() for name, b in self.model.named_buffers()},
         }
-        paths, in_spec = pytree.tree_flatten_with_path((self.args, self.kwargs))
-        leaves = [leaf for _, leaf in paths]
+        leaves, in_spec = pytree.tree_flatten((self.args, self.kwargs))
         tensors = [leaf for leaf in leaves if isinstance(leaf, torch.Tensor)]
 
         def call(state: dict[str, torch.Tensor], given: list[torch.Tensor]) -> list[Any]:
@@ -84,23 +101,7 @@ class _Recording:
         )
         with torch.no_grad(), _exporting(), _module_paths(self.model if places else None):
             module = tracer(self.state, tensors)
-        names = [name for name, leaf in zip(self._names(paths), leaves, strict=True) if isinstance(leaf, torch.Tensor)]
-        return self._program(module, names, tensors)
-
-    def _names(self, paths: Sequence[tuple[Any, Any]]) -> list[str]:
-        """A readable name for each leaf of the inputs: the argument of forward, and the path inside it."""
-        accepted = [
-            name
-            for name, p in inspect.signature(self.model.forward).parameters.items()
-            if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-        ]
-        found = []
-        for (side, first, *rest), _ in paths:
-            positional = side.idx == 0
-            own = first.idx if positional else first.key
-            name = str(own) if not positional else accepted[own] if own < len(accepted) else f"argument_{own}"
-            found.append("_".join([name, *(str(key).strip(".[]'\"") for key in rest)]))
-        return found
+        return self._program(module, input_names(self.model, self.args, self.kwargs), tensors)
 
     def _program(self, module: torch.fx.GraphModule, names: list[str], tensors: list[torch.Tensor]) -> Traced:
         placeholders = [node for node in module.graph.nodes if node.op == "placeholder"]
@@ -206,4 +207,4 @@ def _module_paths(model: nn.Module | None) -> Iterator[None]:
         traceback.current_meta.pop("nn_module_stack", None)
 
 
-__all__ = ["record"]
+__all__ = ["input_names", "record"]

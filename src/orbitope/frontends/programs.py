@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from torch.export import ExportedProgram
-from torch.export.graph_signature import ExportGraphSignature, OutputKind
+from torch.export.graph_signature import ExportGraphSignature, InputKind, OutputKind
 from torch.utils import _pytree as pytree
 
 from orbitope.graph import Node
@@ -72,6 +72,17 @@ def decisive(node: torch.fx.Node) -> list[torch.fx.Node]:
         return node.all_input_nodes
     masks = (torch.bool, torch.uint8)
     return [x for x in node.all_input_nodes if getattr(x.meta.get("val"), "dtype", None) in masks]
+
+
+def told_by_inputs(program: Traced) -> list[torch.fx.Node]:
+    """The operations that told Python something which depends on the inputs."""
+    specs = {spec.arg.name: spec for spec in program.graph_signature.input_specs}
+    varies: set[torch.fx.Node] = set()
+    for node in program.graph.nodes:
+        given = node.op == "placeholder" and specs[node.name].kind == InputKind.USER_INPUT
+        if given or not varies.isdisjoint(node.all_input_nodes):
+            varies.add(node)
+    return [node for node in program.graph.nodes if not varies.isdisjoint(decisive(node))]
 
 
 def user_outputs(program: Program) -> dict[str, torch.fx.Node]:

@@ -154,6 +154,7 @@ class _Lowering:
         call = pytree.tree_map_only(torch.fx.Node, lambda x: self.values[x.name], programs.arguments(node))
         tensors = [x for x in pytree.tree_leaves(call) if isinstance(x, Value)]
         runs = b.execute and all(x.name in b.tensors for x in tensors)
+        runs = runs and not _means_nothing(node)
         if runs and all(b.known(x) is not None for x in tensors) and _is_aten(node):
             folded = execution.run_as_traced(b, node.target, call)  # type: ignore[arg-type]
             self.values[node.name] = pytree.tree_map_only(torch.Tensor, b.constant, folded)
@@ -294,6 +295,11 @@ class _Lowering:
 
 def _is_aten(node: torch.fx.Node) -> bool:
     return isinstance(node.target, torch._ops.OpOverload) and torch.Tag.nondeterministic_seeded not in node.target.tags
+
+
+def _means_nothing(node: torch.fx.Node) -> bool:
+    """Whether the value is memory that was only reserved, and is written before it is read."""
+    return str(node.target).startswith(("aten.empty", "aten.new_empty"))
 
 
 def _is_fake(tensor: torch.Tensor) -> bool:

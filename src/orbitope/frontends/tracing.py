@@ -17,29 +17,60 @@ from typing import Any
 import torch
 from torch import nn
 from torch.export import ExportedProgram
+from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
+from torch.utils import _pytree as pytree
 
 from orbitope.errors import ExportError, InputError, TrainingModeError
+from orbitope.frontends import programs
+from orbitope.frontends.adapters import prepared
+from orbitope.frontends.fallbacks import record
+from orbitope.frontends.programs import Program
 
 _FOREIGN = (str(Path(torch.__file__).parent), sysconfig.get_path("stdlib"), "<")
 
 
 def trace(
-    model: nn.Module | ExportedProgram, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
-) -> ExportedProgram:
+    model: nn.Module | ExportedProgram,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    *,
+    specialise: bool = False,
+) -> Program:
     """The functional program of a model in evaluation mode.
+
+    What ``torch.export`` does not take is recorded while it runs. If values that depend on the inputs then decide what
+    is computed, the program is that of one path only.
 
     Args:
         model: a module, or a program that was exported already.
         args: example inputs; a single tensor counts as one input.
         kwargs: example inputs by name.
+        specialise: whether to accept the program of one path.
 
     Raises:
         TrainingModeError: some module is in training mode.
-        ExportError: the model cannot be traced with these inputs.
+        ExportError: the model cannot be traced with these inputs, or not for all inputs.
         InputError: the model is neither a module nor an exported program.
     """
     if isinstance(model, ExportedProgram):
         return _decomposed(model)
+    args = checked(model, args)
+    with prepared(model, kwargs or {}) as named:
+        try:
+            with torch.no_grad(), quiet():
+                return _decomposed(_concrete(torch.export.export(model, args, named, strict=False)))
+        except InputError:
+            raise
+        except Exception as error:  # whatever the tracer or the model's own code raises
+            return _recorded(model, args, named, specialise, error)
+
+
+def checked(model: nn.Module, args: Sequence[Any] | torch.Tensor) -> tuple[Any, ...]:
+    """The positional inputs of a model that can be traced.
+
+    Raises:
+        InputError: it is no module. TrainingModeError: some part of it is in training mode.
+    """
     if not isinstance(model, nn.Module):
         raise InputError(
             "this is not a model",
@@ -56,25 +87,57 @@ def trace(
             why="dropout and batch statistics make its value random or dependent on the batch",
             fix="call model.eval() first",
         )
-    positional = (args,) if isinstance(args, torch.Tensor) else tuple(args)
+    return (args,) if isinstance(args, torch.Tensor) else tuple(args)
+
+
+def _concrete(program: ExportedProgram) -> ExportedProgram:
+    """The program, unless sizes in it depend on data.
+
+    Raises:
+        ExportError: they do.
+    """
+    for node in program.graph.nodes:
+        for value in pytree.tree_leaves(node.meta.get("val")):
+            if isinstance(value, torch.Tensor) and free_unbacked_symbols(value):
+                raise ExportError("data-dependent sizes", at=programs.source_line(node))
+    return program
+
+
+def _recorded(
+    model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], specialise: bool, error: Exception
+) -> Program:
+    """The program of one run.
+
+    Raises:
+        ExportError: the model does not run, or what it computes depends on its inputs and that is not accepted.
+    """
     try:
-        with torch.no_grad(), _quiet():
-            program = torch.export.export(model, positional, dict(kwargs or {}), strict=False)
-            return _decomposed(program)
-    except InputError:
-        raise
-    except Exception as error:  # whatever the tracer or the model's own code raises
-        raise _cannot_trace(error, model) from error
+        with quiet():
+            program = record(model, args, kwargs)
+    except Exception as failure:  # on inputs that it does not take, the model's own message says more
+        raise _cannot_trace(failure if not _runs(model, args, kwargs) else error, model) from failure
+    if specialise or not programs.told_by_inputs(program):
+        return program
+    raise _cannot_trace(error, model) from error
+
+
+def _runs(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    try:
+        with torch.no_grad(), quiet():
+            model(*args, **kwargs)
+    except Exception:  # whatever the model raises
+        return False
+    return True
 
 
 def _decomposed(program: ExportedProgram) -> ExportedProgram:
-    with _quiet():
+    with quiet():
         return program.run_decompositions({})
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the tracer's own warnings, logs and dumps of graphs: what matters of them is in our errors."""
+def quiet() -> Iterator[None]:
+    """Run without the tracer's own warnings, logs and dumps of graphs: what matters of them is in our errors."""
     level = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:

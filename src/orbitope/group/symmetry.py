@@ -57,6 +57,7 @@ class SymmetryGroup:
         bases: sizes of fixed axes that some units are over, by name.
         diagnostics: fixed axes and why.
         unused: state-dict names that the function does not read; they never move.
+        notes: what the result assumes: the sizes of inputs that were looked at, the path that was taken.
 
     Guarantee: exact, given that the lowered program is the model (which is tested numerically on the example inputs).
     """
@@ -66,6 +67,7 @@ class SymmetryGroup:
     bases: Mapping[str, int] = field(default_factory=dict)
     diagnostics: tuple[Diagnostic, ...] = ()
     unused: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         """Number of units and order."""
@@ -250,6 +252,7 @@ class SymmetryGroup:
                 for placement in self.placements.values()
             ],
             "unused": list(self.unused),
+            "notes": list(self.notes),
             "diagnostics": [
                 {
                     "parameter": d.parameter,
@@ -308,7 +311,9 @@ def _read(document: Mapping[str, Any]) -> SymmetryGroup:
         for u in document["units"]
     )
     diagnostics = tuple(Diagnostic(**item) for item in document["diagnostics"])
-    return SymmetryGroup(units, placements, bases, diagnostics, tuple(document["unused"]))
+    return SymmetryGroup(
+        units, placements, bases, diagnostics, tuple(document["unused"]), tuple(map(str, document.get("notes", ())))
+    )
 
 
 def places(placements: Mapping[str, Placement]) -> dict[str, tuple[tuple[str, int], ...]]:

@@ -10,12 +10,15 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from orbitope.errors import InputError
-from orbitope.frontends import lower, trace
+from orbitope.frontends import graphs
 from orbitope.graph import Graph
 from orbitope.group import SymmetryGroup
 from orbitope.infer.assembly import assemble
 from orbitope.infer.folding import Fold, fold
+from orbitope.infer.joint import apart, fix_unreached, join
 from orbitope.infer.reading import fix_unread
+from orbitope.infer.routing import route
+from orbitope.infer.signatures import shared
 from orbitope.infer.unification import Unification, unify
 from orbitope.infer.words import Atom
 
@@ -27,6 +30,8 @@ def symmetries(
     *,
     scope: Iterable[str] | None = None,
     outputs: Sequence[str] | None = None,
+    also: Iterable[tuple[Sequence[Any], Mapping[str, Any]]] | None = None,
+    specialise: bool = False,
 ) -> SymmetryGroup:
     """The permutations of parameters that keep the function of a network.
 
@@ -37,22 +42,27 @@ def symmetries(
         scope: patterns (``features.*``) of the parameters that may move; all by default. A tensor with several names
             may move if all of them are in scope.
         outputs: names of the outputs that define the function; all by default.
+        also: further example inputs, each ``(args, kwargs)``; a symmetry keeps the function on all of them. By default
+            the model is traced a second time with longer axes, as far as it takes them; ``also=()`` leaves that out.
+        specialise: whether to accept a model whose path depends on the data (``if x.sum() > 0``). The result then
+            holds for inputs that take the path of these, and its notes say so.
 
     Raises:
         ExportError: the model cannot be traced with these inputs.
+        InputError: an input has one position along an axis where the model takes more.
         TrainingModeError: the model is in training mode.
         LoweringError: the lowered program and the traced one disagree.
 
     Guarantee: exact for the lowered program; that it is the model is numeric, on the example inputs.
     """
-    return infer(lower(trace(model, args, kwargs), outputs), scope)
+    return infer(graphs(model, args, kwargs, outputs, also=also, specialise=specialise), scope)
 
 
-def infer(graph: Graph, scope: Iterable[str] | None = None, modules: bool = True) -> SymmetryGroup:
+def infer(graph: Graph | Sequence[Graph], scope: Iterable[str] | None = None, modules: bool = True) -> SymmetryGroup:
     """The group of a graph; see :func:`symmetries`.
 
     Args:
-        graph: the program.
+        graph: the program; of several, which read parameters of the same names, what is common to their groups.
         scope: patterns of the parameters that may move; all by default.
         modules: whether parallel modules of one shape may change places. Without them every unit indexes axes of the
             parameters as they are, which certificates of proofs ask for.
@@ -60,8 +70,10 @@ def infer(graph: Graph, scope: Iterable[str] | None = None, modules: bool = True
     Raises:
         InputError: a scope pattern matches no parameter.
     """
+    traces = apart([graph] if isinstance(graph, Graph) else graph)
+    parameters = {name: each for one in traces for name, each in one.parameters.items()}
     patterns = [scope] if isinstance(scope, str) else None if scope is None else list(scope)
-    names = [*(name for parameter in graph.parameters.values() for name in parameter.names), *graph.unused]
+    names = [*(name for parameter in parameters.values() for name in parameter.names), *traces[0].unused]
     idle = [p for p in patterns or () if not any(fnmatchcase(name, p) for name in names)]
     if idle:
         raise InputError(
@@ -70,17 +82,24 @@ def infer(graph: Graph, scope: Iterable[str] | None = None, modules: bool = True
 
     def frozen(name: str) -> bool:
         # a tied tensor moves under all its names: it is in scope only if they all are
-        parameter = graph.parameters.get(name)
+        parameter = parameters.get(name)
         if patterns is None or parameter is None:  # what was folded is in scope, or it would not have been folded
             return False
         aliases = parameter.names
         return not all(any(fnmatchcase(alias, p) for p in patterns) for alias in aliases)
 
+    traces = [route(shared(one)) for one in traces]
     useless: set[str] = set()
     while True:
-        folded, folds = fold(graph, frozen, useless) if modules else (graph, ())
+        every = [fold(one, frozen, useless) if modules else (one, ()) for one in traces]
+        folds = [each for _, found in every for each in found]
+        folded = join([one for one, _ in every])
+        if folded is None:
+            useless |= {each.site for each in folds}  # the traces do not agree on what are branches
+            continue
         result = unify(folded, frozen)
         fix_unread(folded, result)
+        fix_unreached(folded, result)
         found = {each.site for each in folds if _told_apart(result, each)}
         if not found:
             return assemble(folded, result)

@@ -92,7 +92,9 @@ class _Assembly:
         acts = places(placements)
         units = tuple(self._units(atom, acts) for atom in self.names if atom.fixed is None)
         fixed_bases = {self.names[atom]: atom.size for atom in self.names if atom.fixed is not None}
-        return SymmetryGroup(units, placements, fixed_bases, tuple(self._diagnostics()), self.graph.unused)
+        return SymmetryGroup(
+            units, placements, fixed_bases, tuple(self._diagnostics()), self.graph.unused, self.graph.notes
+        )
 
     def _units(self, atom: Atom, acts: dict[str, tuple[tuple[str, int], ...]]) -> Units:
         over = sorted((b for b in self.over.get(atom, ()) if b in self.names), key=lambda b: b.serial)

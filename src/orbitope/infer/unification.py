@@ -7,10 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-import torch
-
 from orbitope.errors import LoweringError
 from orbitope.graph import Graph, Indexing, Label, Node, Product, Sum, Term, labels
+from orbitope.infer.constants import constant_words
 from orbitope.infer.words import Atom, Origin, Reason, Word, Words, size_of
 from orbitope.primitives import PRIMITIVES
 from orbitope.primitives.base import frozen as frozen_indexing
@@ -105,29 +104,8 @@ class _Walk:
         return self._fresh(node.shape, Reason(f"it indexes the input {node.name}"))
 
     def _constant(self, node: Node) -> tuple[Word, ...]:
-        """Wild along axes on which the tensor is constant; runs of equal slices are wild segments; else fixed."""
         tensor = self.graph.constants[node.attributes["constant"]]
-        reason = Reason(f"it indexes the constant {node.name}", node.place)
-        if tensor.is_meta:
-            return self._fresh(node.shape, reason)
-        return tuple(self._constant_axis(tensor, axis, reason) for axis in range(tensor.dim()))
-
-    def _constant_axis(self, tensor: torch.Tensor, axis: int, reason: Reason) -> Word:
-        size = tensor.shape[axis]
-        if size == 1 or tensor.numel() == 0:
-            return self.words.atom(size, reason)
-        before, after = tensor.narrow(axis, 0, size - 1), tensor.narrow(axis, 1, size - 1)
-        differ = before != after
-        if tensor.is_floating_point():  # zeros of two signs are equal numbers, but not after a division
-            differ |= before.signbit() != after.signbit()
-        changed = differ.movedim(axis, 0).reshape(size - 1, -1).any(dim=1)
-        cuts = [0, *(changed.nonzero().flatten() + 1).tolist(), size]
-        runs = [b - a for a, b in pairwise(cuts)]
-        if len(runs) == 1:
-            return self.words.wild(size)
-        if max(runs) == 1:
-            return self.words.atom(size, reason)
-        return self.words.sum([self.words.wild(run) for run in runs])
+        return constant_words(self.words, tensor, Reason(f"it indexes the constant {node.name}", node.place))
 
     def _output(self, node: Node) -> None:
         words = self.result.values[node.inputs[0]]

@@ -7,9 +7,10 @@ by one only (*free*). These places are what sets the indices of an attention apa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import pairwise
 
 from orbitope.graph import Graph, Node
 from orbitope.graph import labels as labels_of
@@ -22,6 +23,9 @@ NEAR = 48
 
 FAR = 4000
 """So many nodes are looked at to find whether one value is computed from another."""
+
+STEPS = 4
+"""So many neighbouring steps are compared to find what is carried from one to the next."""
 
 BREAKS = frozenset(
     {"contract", "convolve", "reduce", "normalise", "softmax", "pool", "gather", "parameter", "input", "constant"}
@@ -279,17 +283,15 @@ class _Walk:
             if len(weights) == 1 and len(product.varies) == 2:
                 by_weight.setdefault((self._origin(weights[0]),), []).append(product)
         for uses in by_weight.values():
-            if len(uses) < 2:
-                continue
-            first, again = (product.use for product in uses[:2])
-            ends = [
-                {a for name in labels if name in use.labels for a in atoms(self.words, use.labels[name])}
-                for use, labels in ((first, uses[0].written()), (again, again.mixed))
-            ]
-            both = ends[0] & ends[1]
-            if both and self._through_layers(again.node.name, first.node.name):
-                for atom in both:
-                    self.found.setdefault(atom, {}).setdefault(Fact.RECURRENT, again.node)
+            for first, again in list(pairwise(uses))[:STEPS]:
+                both = self._labelled(first, first.written()) & self._labelled(again, again.use.mixed)
+                if both and self._through_layers(again.use.node.name, first.use.node.name):
+                    for atom in both:
+                        self.found.setdefault(atom, {}).setdefault(Fact.RECURRENT, again.use.node)
+
+    def _labelled(self, product: Product, names: Iterable[str]) -> set[Atom]:
+        words = product.use.labels
+        return {atom for name in names if name in words for atom in atoms(self.words, words[name])}
 
     def _origin(self, weight: str) -> str:
         """The parameter that a weight is cut or turned from, where it comes from one alone."""
@@ -308,8 +310,9 @@ class _Walk:
                     if Fact.INNER in facts and Fact.SCORES not in facts:
                         steps.setdefault(atom, []).append(use.node)
         for atom, nodes in steps.items():
-            if len(nodes) > 1 and self._entry_by_entry(nodes[1], self._factors(nodes[0], atom)):
-                self.found[atom].setdefault(Fact.STATE, nodes[1])
+            for before, after in list(pairwise(nodes))[:STEPS]:
+                if self._entry_by_entry(after, self._factors(before, atom)):
+                    self.found[atom].setdefault(Fact.STATE, after)
 
     def _factors(self, node: Node, atom: Atom) -> set[str]:
         """The activations that meet in a product, before reshapes, as far as they carry an atom."""

@@ -238,8 +238,24 @@ class Words:
         parts = [self.split(piece, [run, *after], place, later) for piece, run in zip(pieces, runs, strict=True)]
         (index,) = self.sum([part[0] for part in parts])
         assert isinstance(index, Atom)
-        families = [self.family(index, runs, [part[k + 1] for part in parts]) for k in range(len(after))]
+        columns = [[part[k + 1] for part in parts] for k in range(len(after))]
+        families = [
+            self._common_index(index, runs, column) if k + 1 in later else self.family(index, runs, column)
+            for k, column in enumerate(columns)
+        ]
         return [*before, (index,), *families]
+
+    def _common_index(self, outer: Atom, runs: Sequence[int], column: Sequence[Word]) -> Word:
+        """An index below another one: one atom for all runs of the outer, whose segments are families over it."""
+        heads = [self.resolve(word) for word in column]
+        inner = [self.segments(head[0]) for head in heads if len(head) == 1 and isinstance(head[0], Atom)]
+        if len({tuple(map(size_of, parts)) for parts in inner}) != 1 or len(inner) < len(column) or not inner[0]:
+            return self.family(outer, runs, column)
+        (common,) = self.sum([self.family(outer, runs, members) for members in zip(*inner, strict=True)])
+        for (head,) in heads:
+            assert isinstance(head, Atom) and isinstance(common, Atom)
+            head.parent = common
+        return (common,)
 
     def family(self, index: Atom, sizes: Sequence[int], members: Sequence[Word]) -> Word:
         """A word for each run of the index; one word where they are all the same."""
@@ -327,8 +343,12 @@ class Words:
         """A word after positions start … stop of an index were selected; ``kept`` is what is left of the index."""
         factors: list[Factor] = []
         for factor in self.resolve(word):
-            if not (isinstance(factor, Family) and self.find(factor.index) is index):
+            if not isinstance(factor, Family):
                 factors.append(factor)
+                continue
+            if self.find(factor.index) is not index:
+                inner = [self.restrict(member, index, start, stop, kept) for member in factor.members]
+                factors.extend(self.family(factor.index, factor.sizes, inner))
                 continue
             starts = starts_of(factor.sizes)
             found = [
@@ -418,7 +438,10 @@ class Words:
     def _join_families(self, x: Family, y: Family) -> Word:
         """Member by member where they share their index; else all members are one."""
         if self.find(x.index) is not self.find(y.index):
-            return self.unify(self.collapse(x), self.collapse(y))
+            common: Word = (y,)
+            for member in x.members:  # one after the other: what is over the index of y in them stays so
+                common = self.unify(member, common)
+            return common
         runs = common_runs([x.sizes, y.sizes])
         members = [self.unify(self.member(x, at), self.member(y, at)) for at in starts_of(runs)]
         return self.family(self.find(x.index), runs, members)

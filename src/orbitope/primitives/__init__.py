@@ -11,6 +11,7 @@ from orbitope.primitives import (
     ordering,
     pooling,
     reduction,
+    resampling,
     scattering,
     structure,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "rebatch",
     "reduction",
     "register",
+    "resampling",
     "scattering",
     "structure",
     "walk",

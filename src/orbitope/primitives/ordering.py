@@ -17,6 +17,11 @@ from orbitope.primitives.base import Behaviour, Primitive, Shape, fresh, registe
 class Order(Primitive):
     """The ``count`` largest (or smallest) entries along ``axis`` in order, ``what``: ``values`` or ``indices``.
 
+    A third ``what`` is ``choice``: 1 where an entry has a rank, else 0, with the entries along a new leading axis. It
+    says the same as ``indices`` without numbering the entries, and so moves along when they do, as long as no two of
+    those that matter are equal: which of equal entries comes first is left open by torch. Where that may happen,
+    attribute ``pinned`` says that entries are told apart.
+
     Attribute ``rule`` names the torch function whose choice among equal entries is meant: ``sort``, ``topk`` or ``arg``
     (``argmax`` and ``argmin``, for one entry). It makes no difference to values.
     """
@@ -27,8 +32,13 @@ class Order(Primitive):
         """Values do not depend on where the entries stood; their positions do. Ranks are told apart."""
         axis = node.attributes["axis"]
         x = fresh("i", shapes[0])
-        rank = Label("rank", node.shape[axis])
         entries = x[axis].name
+        if node.attributes["what"] == "choice":
+            rank = Label("rank", node.shape[axis + 1])
+            output = (x[axis], *x[:axis], rank, *x[axis + 1 :])
+            told = {rank.name, entries} if node.attributes.get("pinned") else {rank.name}
+            return Indexing((x,), output, mixed=frozenset({entries}), fixed=frozenset(told))
+        rank = Label("rank", node.shape[axis])
         fixed = {rank.name} if node.attributes["what"] == "values" else {rank.name, entries}
         output = (*x[:axis], rank, *x[axis + 1 :])
         return Indexing((x,), output, mixed=frozenset({entries}), fixed=frozenset(fixed))
@@ -43,12 +53,15 @@ class Order(Primitive):
         """By torch."""
         a = node.attributes
         settings = {"axis": a["axis"], "count": a["count"], "largest": a["largest"], "rule": a["rule"]}
-        part = 0 if a["what"] == "values" else 1
+        part = {"values": 0, "indices": 1, "choice": 2}[a["what"]]
         args = (Operand(0), part)
         return arithmetic.call(self.name, operands, function=_ordered, args=args, kwargs=settings)
 
 
 def _ordered(x: torch.Tensor, part: int, *, axis: int, count: int, largest: bool, rule: str) -> torch.Tensor:
+    if part == 2:
+        places = _ordered(x, 1, axis=axis, count=count, largest=largest, rule=rule)
+        return torch.nn.functional.one_hot(places, x.shape[axis]).movedim(-1, 0).to(x.dtype)
     if rule == "topk":
         return torch.topk(x, count, axis, largest)[part]
     if rule == "arg" and part == 1:

@@ -186,5 +186,3 @@ def triangle(b: Builder, x: Value, diagonal: int = 0) -> Value:
     every = torch.ones(x.shape[-2:], dtype=torch.bool)
     kept = every.tril(diagonal) if "tril" in b.place.target else every.triu(diagonal)
     return entrywise(b, "where", b.constant(kept), x, 0 if not x.dtype.is_floating_point else 0.0, dtype=x.dtype)
-
-

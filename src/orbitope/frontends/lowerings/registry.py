@@ -18,8 +18,8 @@ TAILS: dict[str, int] = {
     **{f"aten.{pool}_pool{d}.default": n for pool in ("max", "avg", "adaptive_max") for d, n in _SPACE.items()},
     **{f"aten.max_pool{d}_with_indices.default": n for d, n in _SPACE.items()},
     **{f"aten.{kind}_pad{d}.default": n for kind in ("reflection", "replication") for d, n in _SPACE.items()},
-    **{f"aten.where.{form}": 0 for form in ("ScalarSelf", "ScalarOther", "Scalar")},
-    "aten.log_sigmoid.default": 0,
+    **{f"aten.__{name}__.{form}": 0 for name in ("and", "or", "xor") for form in ("Tensor", "Scalar")},
+    **{f"aten.__{side}shift__.{form}": 0 for side in ("l", "r") for form in ("Tensor", "Scalar")},
     **{f"aten.{cast}": 0 for cast in ("_to_copy.default", "to.dtype", "type_as.default")},
     **{
         f"aten.{prefix}upsample_{kind}.{form}": next(n for d, n in _SPACE.items() if d in kind)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from orbitope.frontends.builder import Builder, Value
+from orbitope.frontends.lowerings.places import at_places
 from orbitope.frontends.lowerings.registry import Refused, lowers
 
 
@@ -145,7 +146,23 @@ def slice_(
     """Part of one axis."""
     axis = x.axis(dim)
     first, last, _ = slice(start, end).indices(x.shape[axis])
-    return b.slice(x, axis, first, max(first, last), step)
+    if step == 1 or last <= first:
+        return b.slice(x, axis, first, max(first, last))
+    lanes = _lanes(b, x, axis, first, last, step)
+    return select(b, lanes, axis + 1, first % step)
+
+
+def _lanes(b: Builder, x: Value, axis: int, first: int, last: int, step: int) -> Value:
+    """The axis as rows of ``step`` positions, of which every ``step``-th from ``first`` on stand in one column.
+
+    All slices with one step share these rows: ``x[::2]`` and ``x[1::2]`` are the columns of one table.
+    """
+    begin = first - first % step
+    count = -(-(last - first) // step)
+    end = begin + count * step
+    size = x.shape[axis]
+    x = b.pad(x, [[-begin, end - size] if k == axis else [0, 0] for k in range(x.rank)])
+    return b.reshape(x, (*x.shape[:axis], count, step, *x.shape[axis + 1 :]))
 
 
 @lowers("aten.select.int")
@@ -172,12 +189,24 @@ def copy(b: Builder, x: Value, source: Value, _non_blocking: bool = False) -> Va
 def slice_scatter(
     b: Builder, x: Value, source: Value, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
 ) -> Value:
-    """One run of one axis overwritten."""
+    """Part of one axis overwritten."""
     axis = x.axis(dim)
-    first, last, _ = slice(start, end).indices(x.shape[axis])
-    if step != 1:
-        raise Refused
-    parts = [b.slice(x, axis, 0, first), source, b.slice(x, axis, max(first, last), x.shape[axis])]
+    size = x.shape[axis]
+    first, last, _ = slice(start, end).indices(size)
+    if last <= first:
+        return x
+    if step == 1:
+        parts = [b.slice(x, axis, 0, first), source, b.slice(x, axis, last, size)]
+        return cat(b, [part for part in parts if part.shape[axis]], axis)
+    lanes, lane = _lanes(b, x, axis, first, last, step), first % step
+    begin = first - lane
+    columns = [b.slice(lanes, axis + 1, 0, lane), unsqueeze(b, source, axis + 1)]
+    columns.append(b.slice(lanes, axis + 1, lane + 1, step))
+    rows = cat(b, [part for part in columns if part.shape[axis + 1]], axis + 1)
+    count = rows.shape[axis] * step
+    middle = b.reshape(rows, (*x.shape[:axis], count, *x.shape[axis + 1 :]))
+    middle = b.slice(middle, axis, 0, min(count, size - begin))
+    parts = [b.slice(x, axis, 0, begin), middle, b.slice(x, axis, min(begin + count, size), size)]
     return cat(b, [part for part in parts if part.shape[axis]], axis)
 
 
@@ -219,6 +248,20 @@ def unbind(b: Builder, x: Value, dim: int = 0) -> tuple[Value, ...]:
     return tuple(select(b, x, dim, k) for k in range(x.shape[x.axis(dim)]))
 
 
+@lowers("aten.roll.default")
+def roll(b: Builder, x: Value, shifts: Sequence[int], dims: Sequence[int] = ()) -> Value:
+    """Positions moved round an axis; without axes, of the whole tensor as one row."""
+    if not dims:
+        return b.reshape(roll(b, b.reshape(x, (prod(x.shape),)), shifts, [0]), x.shape)
+    for shift, dim in zip(shifts, dims, strict=True):
+        axis = x.axis(dim)
+        size = x.shape[axis]
+        if size and shift % size:
+            cut = size - shift % size
+            x = cat(b, [b.slice(x, axis, cut, size), b.slice(x, axis, 0, cut)], axis)
+    return x
+
+
 @lowers("aten.pad.default", "aten.constant_pad_nd.default")
 def pad(b: Builder, x: Value, pads: Sequence[int], *rest: Any, value: float | None = None) -> Value:
     """Padding, last axis first: by a constant, or by entries of the axis itself."""
@@ -236,21 +279,32 @@ def pad(b: Builder, x: Value, pads: Sequence[int], *rest: Any, value: float | No
     return x
 
 
+def _named_pad(mode: str, *targets: str) -> None:
+    @lowers(*targets)
+    def lowering(b: Builder, x: Value, pads: Sequence[int]) -> Value:
+        return pad(b, x, pads, mode)
+
+
+for _space in ("1d", "2d", "3d"):
+    _named_pad("reflect", f"aten.reflection_pad{_space}.default")
+    _named_pad("replicate", f"aten.replication_pad{_space}.default")
+_named_pad("circular", "aten._pad_circular.default")
+
+
 def _pad_by_entries(b: Builder, x: Value, axis: int, low: int, high: int, mode: str) -> Value:
     """``reflect`` without the edge, ``replicate`` the edge, ``circular`` from the other end."""
-    size = x.shape[axis]
-    places = {
-        "reflect": [*range(low, 0, -1), *range(size), *range(size - 2, size - 2 - high, -1)],
-        "replicate": [*([0] * low), *range(size), *([size - 1] * high)],
-        "circular": [*range(size - low, size), *range(size), *range(high)],
-    }.get(mode)
-    if places is None or min(low, high) < 0:
-        raise Refused
     if not low and not high:
         return x
-    before, after = places[:low], places[low + size :]
-    ends = [[b.slice(x, axis, k, k + 1) for k in side] for side in (before, after)]
-    return cat(b, [*ends[0], x, *ends[1]], axis)
+    size = x.shape[axis]
+    if mode == "circular" and 0 <= low <= size and 0 <= high <= size:  # runs of the axis itself, which keep identity
+        parts = [b.slice(x, axis, size - low, size), x, b.slice(x, axis, 0, high)]
+        return cat(b, [part for part in parts if part.shape[axis]], axis)
+    wanted = torch.arange(-low, size + high)
+    if mode == "replicate":
+        return at_places(b, x, axis, wanted.clamp(0, size - 1))
+    if mode != "reflect" or max(low, high) >= size:
+        raise Refused
+    return at_places(b, x, axis, (size - 1) - (wanted.abs() - (size - 1)).abs())
 
 
 @lowers("aten.channel_shuffle.default", "aten.native_channel_shuffle.default")

@@ -1,0 +1,112 @@
+"""From a model to its graphs: one for each size of its inputs that is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import nn
+from torch.export import ExportedProgram
+from torch.utils import _pytree as pytree
+
+from orbitope.errors import InputError, OrbitopeError
+from orbitope.frontends.adapters import prepared
+from orbitope.frontends.fallbacks import record
+from orbitope.frontends.sizes import Example, grown, input_shapes, refuse_length_one
+from orbitope.frontends.torch_export import lower
+from orbitope.frontends.tracing import checked, quiet, trace
+from orbitope.graph import Graph
+
+
+def graphs(
+    model: nn.Module | ExportedProgram,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    outputs: Sequence[str] | None = None,
+    *,
+    also: Iterable[tuple[Sequence[Any], Mapping[str, Any]]] | None = None,
+    specialise: bool = False,
+) -> list[Graph]:
+    """The graphs of a model: at the sizes of the example inputs, and at others.
+
+    Args:
+        model: a module in evaluation mode, or an exported program, which has one size.
+        args: example inputs.
+        kwargs: example inputs by name.
+        outputs: names of the outputs that define the function; all by default.
+        also: further example inputs. By default one, with all axes longer that the model takes longer.
+        specialise: whether to accept a program that other inputs may not follow, see :func:`trace`.
+
+    Raises:
+        ExportError, TrainingModeError, LoweringError: see :func:`trace` and :func:`lower`.
+        InputError: an axis of an example input has size 1 and could be longer.
+    """
+    if isinstance(model, ExportedProgram):
+        return [lower(trace(model), outputs)]
+    args = checked(model, args)
+    with prepared(model, kwargs or {}) as named:
+        first = lower(trace(model, args, named, specialise=specialise), outputs)
+        if also is not None:
+            return _noted([first, *(lower(trace(model, *each, specialise=specialise), outputs) for each in also)])
+        with quiet():
+            example, axes = grown(model, args, named)
+        if not axes:
+            return _noted([first], "seen at one size of its inputs: the model takes no other")
+        refuse_length_one(model, args, named, axes)
+        shapes = input_shapes(model, *example)
+        try:
+            second = _second(model, example, outputs, first)
+        except OrbitopeError as error:
+            _refuse_single(args, named, axes, error)
+            return _noted([first], f"seen at one size of its inputs: {_told(shapes)} could not be traced")
+        seen = f"seen at two sizes of its inputs: {_told(input_shapes(model, args, named))}, and {_told(shapes)}"
+        return _noted([first, second], seen)
+
+
+def _second(model: nn.Module, example: Example, outputs: Sequence[str] | None, first: Graph) -> Graph:
+    """The program at another size; recorded, which costs less than an export, unless it then depends on data."""
+    args, kwargs = example
+    try:
+        with quiet():
+            graph = lower(record(model, args, kwargs, places=False), outputs)
+        if first.decisions or not graph.decisions:
+            return graph
+    except Exception:  # whatever stands in the way, an export may know how to pass it
+        pass
+    return lower(trace(model, args, kwargs, specialise=bool(first.decisions)), outputs)
+
+
+def _refuse_single(
+    args: Sequence[Any], kwargs: Mapping[str, Any], axes: Mapping[str, Sequence[int]], error: OrbitopeError
+) -> None:
+    tensors = [leaf for leaf in pytree.tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
+    if any(tensor.dim() and tensor.shape[0] == 1 for tensor in tensors) and any(0 in found for found in axes.values()):
+        raise InputError(
+            "the batch of the example inputs has size 1, and a larger one cannot be traced",
+            got=error.what,
+            why="what a model does along an axis of size 1 cannot be seen",
+            fix="pass example inputs with a batch of 2 or more",
+        ) from error
+
+
+def _noted(found: Sequence[Graph], *notes: str) -> list[Graph]:
+    """The graphs, with what they assume noted on the first."""
+    told = list(dict.fromkeys(place for graph in found for place in graph.decisions))
+    unread = [name for name in found[0].unread if all(name in graph.unread for graph in found)]
+    path: list[str] = []
+    if told:
+        values = "a value that depends" if len(told) == 1 else f"{len(told)} values that depend"
+        path.append(f"true of one path only: {values} on the inputs decided what is computed, first at {told[0]}")
+    if told and unread:
+        names = ", ".join(unread[:3]) + (", …" if len(unread) > 3 else "")
+        path.append(f"{len(unread)} parameters were not reached ({names}), and what may be tied to them is fixed")
+    return [replace(found[0], notes=(*found[0].notes, *path, *notes)), *found[1:]]
+
+
+def _told(shapes: Mapping[str, Sequence[int]]) -> str:
+    return ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items())
+
+
+__all__ = ["graphs"]

@@ -1,0 +1,117 @@
+"""Norms, distances and operations on the matrices of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import inf
+from typing import Any
+
+import torch
+
+from orbitope.frontends.builder import Builder, Value
+from orbitope.frontends.lowerings.along import carrying
+from orbitope.frontends.lowerings.pointwise import converted, entrywise
+from orbitope.frontends.lowerings.registry import Refused, lowers
+
+
+def _norm(b: Builder, x: Value, p: float, axes: Sequence[int], keep: bool) -> Value:
+    """``(Σ|x|^p)^(1/p)``, and its limits."""
+    if x.dtype.is_complex:
+        raise Refused
+    if p == 2:
+        return b.pointwise("sqrt", b.reduce("sum", b.pointwise("power", x, exponent=2), axes, keep))
+    size = b.pointwise("abs", x)
+    if p == inf:
+        return b.reduce("amax", size, axes, keep)
+    if p == -inf:
+        return b.pointwise("neg", b.reduce("amax", b.pointwise("neg", size), axes, keep))
+    if p == 1:
+        return b.reduce("sum", size, axes, keep)
+    if p == 0:
+        return b.reduce("sum", converted(b, entrywise(b, "nonzero", x, dtype=torch.bool), x.dtype), axes, keep)
+    return entrywise(b, "pow", b.reduce("sum", entrywise(b, "pow", size, float(p)), axes, keep), 1 / p)
+
+
+@lowers("aten.linalg_vector_norm.default")
+def vector_norm(
+    b: Builder, x: Value, ord: float = 2, dim: Sequence[int] | None = None, keepdim: bool = False, **_dtype: Any
+) -> Value:
+    """A norm over axes."""
+    return _norm(b, x, ord, list(dim or range(x.rank)), keepdim)
+
+
+@lowers("aten.norm.Scalar", "aten.norm.ScalarOpt_dim", "aten.norm.ScalarOpt_dtype", "aten.norm.ScalarOpt_dim_dtype")
+def norm(
+    b: Builder, x: Value, p: float | None = 2, dim: Sequence[int] | None = None, keepdim: bool = False, **_dtype: Any
+) -> Value:
+    """A norm over axes, Euclidean by default."""
+    if isinstance(dim, torch.dtype):
+        dim = None
+    return _norm(b, x, 2 if p is None else p, list(dim or range(x.rank)), keepdim)
+
+
+@lowers("aten.cdist.default", "aten._cdist_forward.default")
+def cdist(b: Builder, x: Value, y: Value, p: float = 2, compute_mode: int | None = None) -> Value:
+    """Distances of all rows from all rows."""
+    left = b.reshape(x, (*x.shape[:-1], 1, x.shape[-1]))
+    right = b.reshape(y, (*y.shape[:-2], 1, *y.shape[-2:]))
+    b.tolerance = 1e-5  # by matrix products, where PyTorch sees fit, which cancels for rows that are close
+    gaps = entrywise(b, "sub", left, right)
+    return _norm(b, gaps, p, [gaps.rank - 1], False)
+
+
+@lowers("aten.cosine_similarity.default")
+def cosine_similarity(b: Builder, x: Value, y: Value, dim: int = 1, eps: float = 1e-8) -> Value:
+    """Cosine of the angle between vectors along an axis."""
+    shape = torch.broadcast_shapes(x.shape, y.shape)
+    units = []
+    for v in (b.broadcast(x, shape), b.broadcast(y, shape)):
+        length = b.pointwise("hardtanh", _norm(b, v, 2, [dim], True), low=eps, high=None)
+        units.append(entrywise(b, "div", v, length))
+    return b.reduce("sum", entrywise(b, "mul", *units), [dim])
+
+
+@lowers("aten.mse_loss.default")
+def mse_loss(b: Builder, x: Value, y: Value, reduction: int = 1) -> Value:
+    """Squared differences, their mean or their sum."""
+    square = b.pointwise("power", entrywise(b, "sub", x, y), exponent=2)
+    return square if reduction == 0 else b.reduce("mean" if reduction == 1 else "sum", square, range(square.rank))
+
+
+@lowers("aten._grouped_mm.default")
+def grouped_mm(
+    b: Builder, x: Value, weight: Value, offsets: Value | None = None, bias: Value | None = None, *_dtype: Any
+) -> Value:
+    """Rows up to the first offset times the first matrix, up to the second times the second, and so on."""
+    if offsets is None or bias is not None or x.rank != 2 or weight.rank != 3:
+        raise Refused
+    rows = b.constant(torch.arange(x.shape[0]).reshape(-1, 1))
+    passed = entrywise(b, "ge", rows, b.reshape(offsets, (1, *offsets.shape)), dtype=torch.bool)
+    group = b.reduce("sum", converted(b, passed, torch.int64), [1])
+    last = b.pointwise("hardtanh", group, low=0, high=weight.shape[0] - 1)  # rows behind the last offset mean nothing
+    matrices = b.emit("gather", (weight, last), (x.shape[0], *weight.shape[1:]), weight.dtype, axis=0)
+    return b.contract("tk,tkn->tn", x, matrices)
+
+
+def _of_matrices(function: Callable[..., torch.Tensor], *targets: str) -> None:
+    """Operations on the matrices that the last two axes hold: batches are carried."""
+
+    @lowers(*targets)
+    def lowering(b: Builder, x: Value, *args: Any, **kwargs: Any) -> Value:
+        return carrying(b, x.rank - 2, function, [x], *args, **kwargs)
+
+
+for _name in ("inv", "det", "cholesky", "pinv", "matrix_exp", "matrix_power", "eigvalsh", "eigvals", "svdvals"):
+    _of_matrices(getattr(torch.linalg, _name), f"aten.linalg_{_name}.default")
+_of_matrices(torch.linalg.inv, "aten.inverse.default")
+
+
+@lowers("aten.linalg_solve_triangular.default", "aten.linalg_solve.default")
+def solve(b: Builder, x: Value, y: Value, **settings: Any) -> Value:
+    """Solutions of linear equations, one system for each position of the batch axes."""
+    if x.rank < 2 or y.rank < 2:
+        raise Refused
+    lead = torch.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+    both = [b.broadcast(v, (*lead, *v.shape[-2:])) for v in (x, y)]
+    function = torch.linalg.solve_triangular if "triangular" in b.place.target else torch.linalg.solve
+    return carrying(b, len(lead), function, both, **settings)
