@@ -189,7 +189,12 @@ SPECIAL: dict[str, Inputs] = {
         "task_inputs": torch.randint(0, 100, (2, c.task_seq_len), generator=g),
     },
     "switch_transformers": lambda c, g: {"use_cache": False},
-    "siglip2": lambda c, g: _patches(g),
+    **dict.fromkeys(("siglip2", "siglip2_vision_model"), lambda c, g: _patches(g)),
+    "blip_2_qformer": lambda c, g: {
+        "query_embeds": torch.randn(BATCH, 9, c.hidden_size, generator=g),
+        "encoder_hidden_states": torch.randn(BATCH, 12, c.encoder_hidden_size, generator=g),
+        "only": True,
+    },
     "reformer": lambda c, g: {"input_ids": torch.randint(4, 101, (2, 16), generator=g), "only": True},
     "canine": lambda c, g: {"input_ids": torch.randint(4, 1000, (2, 32), generator=g), "only": True},
     "perceiver": lambda c, g: {"inputs": torch.randint(4, 101, (2, 11), generator=g), "only": True},

@@ -22,11 +22,13 @@ _DETECTORS = {
 }
 _VIDEO = {"mc3_18": 32, "r2plus1d_18": 32, "r3d_18": 32, "s3d": 224, "swin3d_t": 32, "mvit_v1_b": 224, "mvit_v2_s": 224}
 _IMAGES = {
-    **dict.fromkeys(("alexnet", "convnext_tiny", "densenet121", "efficientnet_b0", "efficientnet_v2_s"), 64),
+    **dict.fromkeys(("convnext_tiny", "densenet121", "efficientnet_b0", "efficientnet_v2_s"), 64),
     **dict.fromkeys(("deeplabv3_mobilenet_v3_large", "fcn_resnet50", "lraspp_mobilenet_v3_large", "googlenet"), 64),
     **dict.fromkeys(("mnasnet0_5", "mobilenet_v2", "mobilenet_v3_small", "regnet_x_400mf", "regnet_y_400mf"), 64),
     **dict.fromkeys(("resnet18", "resnet50", "resnext50_32x4d", "wide_resnet50_2", "shufflenet_v2_x0_5"), 64),
-    **dict.fromkeys(("squeezenet1_0", "swin_t", "swin_v2_t", "vgg11", "vgg11_bn"), 64),
+    **dict.fromkeys(("squeezenet1_0", "swin_t", "swin_v2_t"), 64),
+    # pooled to 7 × 7: of smaller images several places of that would be equal, hence exchangeable
+    **dict.fromkeys(("alexnet", "vgg11", "vgg11_bn"), 224),
     "inception_v3": 96,
     "maxvit_t": 224,
     "vit_b_32": 224,
@@ -144,7 +146,7 @@ TIMM: dict[str, tuple[str, int, dict[str, Any]]] = {
     "tnt": ("tnt_s_legacy_patch16_224", 224, {"depth": 2}),
     "tresnet": ("tresnet_m", 64, {}),
     "twins": ("twins_pcpvt_small", 224, {}),
-    "vgg": ("vgg11", 64, {}),
+    "vgg": ("vgg11", 224, {}),
     "visformer": ("visformer_tiny", 224, {}),
     "vision_transformer": ("test_vit", 160, {}),
     "vision_transformer_hybrid": ("vit_tiny_r_s16_p8_224", 224, {"depth": 2}),

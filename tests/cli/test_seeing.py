@@ -7,6 +7,7 @@ from collections.abc import Callable
 from math import factorial, log10
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 import torch
@@ -25,25 +26,36 @@ models.py:make   6 tensors, 83 entries
 ├─ 0      6 hidden units  0.weight[0]  0.bias[0]  2.weight[1]
 └─ 2      5 hidden units  2.weight[0]  2.bias[0]  4.weight[1]
 
-Exchanging units gives this network 6! · 5! ≈ 10^4.94 equivalent copies: so many
-permutations, in 2 sets of units, keep its function whatever its weights are
-(exact for the traced program).
+This network has 86,400 equivalent copies: settings of its parameters, reached
+by exchanging units, that all compute the same function, whatever the weights
+are. 2 sets of units give 6! · 5! of them (exact for the traced program).
 
 With these weights, 86,400 of them are distinct (exact).
+
+what is fixed, and why
+  1 axis  it indexes the input input  0.weight[1]
+  2 axes  it indexes the output       4.{weight,bias}[0]
 """
 
 
 def test_inspect_tells_units_and_copies(run: Runner) -> None:
     done = run("inspect", "models.py:make", "--weights", "a.safetensors")
-    assert done.code == 0 and done.out.startswith(MLP + "\nfixed axes, and why\n")
-    assert "4.weight[0]  4.bias[0]" in done.out and "0.weight[1]" in done.out
+    assert done.code == 0 and done.out.startswith(MLP)
 
 
 def test_inspect_json(run: Runner, valid: Valid) -> None:
     body = valid(run("inspect", "models.py:make", "--format", "json"))
     assert body["log10_order"] == pytest.approx(log10(factorial(6) * factorial(5)))
     assert body["order"] == "6! · 5!" and body["copies"] is None and body["symmetry"] is None
-    assert [(u["name"], u["size"]) for u in body["units"]] == [("0", 6), ("2", 5)]
+    assert [(u["name"], u["size"], u["role"], u["module"]) for u in body["units"]] == [
+        ("0", 6, "hidden units", ""),
+        ("2", 5, "hidden units", ""),
+    ]
+    assert body["roles"] == {"hidden units": 2} and body["picture"] is None
+    assert [(c["reason"], c["axes"], c["positions"]) for c in body["causes"]] == [
+        ("it indexes the input input", 1, 4),
+        ("it indexes the output", 2, 6),
+    ]
     assert body["parameters"] == {"tensors": 6, "entries": 83, "moved": 5}
     assert (
         valid(run("inspect", "models.py:make", "--weights", "a.safetensors", "--format=json"))["copies"]["copies"]
@@ -64,18 +76,87 @@ def test_a_twin_pair_of_units_has_fewer_copies(run: Runner, home: Path, valid: V
 
 def test_inspect_names_what_it_does_not_know(run: Runner, valid: Valid) -> None:
     done = run("inspect", "models.py:bent")
-    assert "operations without a rule, which fix what they touch\n  aten.roll.default  models.py:" in done.out
+    assert "operations without a rule, which fix what they touch\n  orbitope_tests.bend.default  models.py:" in done.out
     assert "not read by the network, never moved\n  idle.weight, idle.bias\n" in done.out
     body = valid(run("inspect", "models.py:bent", "--format", "json"))
-    assert [op["operation"] for op in body["unknown_operations"]] == ["aten.roll.default"]
+    assert [op["operation"] for op in body["unknown_operations"]] == ["orbitope_tests.bend.default"]
+    assert any(cause["unknown"] for cause in body["causes"])
     assert body["unused"] == ["idle.weight", "idle.bias"]
 
 
 def test_layers_that_look_alike_are_drawn_once(run: Runner) -> None:
     done = run("inspect", "models.py:deep")
-    assert "└─ 0.0 … 3.0 × 4" in done.out and "blocks.0.0.weight[0]" in done.out and "blocks.1.0" not in done.out
-    assert all(f"blocks.{k}.0.weight[0]" in run("inspect", "models.py:deep", "--all").out for k in range(4))
-    assert "8!⁴ · 6!" in done.out
+    assert "└─ 0.0 … 3.0 × 4      8 hidden units" in done.out and "1.0.weight" not in done.out
+    assert "blocks.{0..3}.2.{weight,bias}[0]" in done.out and "8!⁴ · 6!" in done.out
+    everything = run("inspect", "models.py:deep", "--all").out
+    assert all(f"blocks.{k}.2.bias[0]" in everything and f"─ {k}.0  " in everything for k in range(4))
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+@pytest.mark.parametrize("flags", [(), ("--all",)])
+def test_lines_fit_the_terminal(
+    run: Runner, monkeypatch: pytest.MonkeyPatch, width: int, flags: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    lines = run("inspect", "models.py:attentive", *flags).out.splitlines()
+    assert max(map(len, lines)) <= width and lines[0].startswith("models.py:attentive")
+    text = " ".join(" ".join(lines).replace("│", " ").split())
+    assert "3 heads" in text and "2 head dimension (query·key) in each of 3" in text
+
+
+def test_units_over_others_stand_under_them(run: Runner, valid: Valid, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    lines = run("inspect", "models.py:attentive").out.splitlines()
+    at = {role: k for k, line in enumerate(lines) for role in ("heads", "(query·key)", "(value)") if f" {role}" in line}
+    depth = {role: lines[k].index("─ ") for role, k in at.items()}
+    assert at["heads"] < min(at["(query·key)"], at["(value)"]) and depth["(value)"] == depth["heads"] + 3
+    units = {u["role"]: u for u in valid(run("inspect", "models.py:attentive", "--format", "json"))["units"]}
+    heads = units["heads"]
+    over = [{"name": heads["name"], "size": 3, "role": "heads"}]
+    assert units["head dimension (query·key)"]["over"] == units["head dimension (value)"]["over"] == over
+
+
+def test_notes_of_the_analysis_are_told(run: Runner, home: Path, valid: Valid) -> None:
+    document = json.loads((home / "symmetry.json").read_text()) | {"notes": ["seen at one size"]}
+    (home / "noted.json").write_text(json.dumps(document))
+    assert "notes on the analysis\n  seen at one size\n" in run("inspect", "--symmetry", "noted.json").out
+    assert valid(run("inspect", "--symmetry", "noted.json", "--format", "json"))["notes"] == ["seen at one size"]
+
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def test_the_picture_shows_units_and_parameters(run: Runner, home: Path, valid: Valid) -> None:
+    body = valid(run("inspect", "models.py:attentive", "--svg", "units.svg", "--format", "json"))
+    assert body["picture"] == "units.svg"
+    root = ElementTree.fromstring((home / "units.svg").read_bytes())
+    texts = {element.text for element in root.iter(f"{SVG}text")}
+    assert {"3 heads", "3 × 2 head dimension (query·key)", "residual stream", "wide", "deep", "24"} <= texts
+    told = [element.text or "" for element in root.iter(f"{SVG}title")]
+    for unit in body["units"]:
+        modules = {spot["parameter"].rpartition(".")[0] for spot in unit["acts_on"]}
+        assert sum(text.startswith(f"{unit['name']}: ") for text in told) == len(modules), "a track in each module"
+    assert float(root.get("height", "0")) < 1200 and "prefers-color-scheme: dark" in (home / "units.svg").read_text()
+
+
+def test_the_picture_folds_alike_layers_and_is_the_same_each_time(run: Runner, home: Path) -> None:
+    run("inspect", "models.py:deep", "--svg", "a.svg")
+    run("inspect", "models.py:deep", "--svg", "b.svg")
+    assert (home / "a.svg").read_bytes() == (home / "b.svg").read_bytes()
+    texts = {element.text for element in ElementTree.parse(home / "a.svg").iter(f"{SVG}text")}
+    assert "4 × alike: blocks.0 … 3" in texts and "blocks.1.0" not in texts
+
+
+def test_the_picture_is_whole_or_not_there(run: Runner, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("inspect", "models.py:make", "--svg", "units.png").code == 2
+    assert run("inspect", "models.py:make", "--svg", "nowhere/units.svg").code == 2
+
+    def broken(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", broken)
+    assert run("inspect", "models.py:make", "--svg", "full.svg").code == 2
+    assert not [*home.glob("*full.svg*")]
 
 
 def test_scope_freezes_the_rest(run: Runner, valid: Valid) -> None:
@@ -107,8 +188,9 @@ def test_ways_to_name_a_model(run: Runner, valid: Valid, args: tuple[str, ...]) 
 def test_symmetry_file_round_trip(run: Runner, home: Path, valid: Valid) -> None:
     done = run("inspect", "models.py:make", "-o", "group.json", "--format", "json")
     assert valid(done)["symmetry"] == "group.json"
-    assert json.loads((home / "group.json").read_text()) == json.loads((home / "symmetry.json").read_text()) | {
-        "diagnostics": json.loads((home / "group.json").read_text())["diagnostics"]
+    written, before = (json.loads((home / name).read_text()) for name in ("group.json", "symmetry.json"))
+    assert {k: v for k, v in written.items() if k not in ("diagnostics", "notes")} == {
+        k: v for k, v in before.items() if k not in ("diagnostics", "notes")
     }
     again = valid(run("inspect", "--symmetry", "group.json", "--format", "json"))
     assert again["units"] == valid(done)["units"] and again["fixed"] == valid(done)["fixed"]

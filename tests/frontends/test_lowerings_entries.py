@@ -71,14 +71,14 @@ FAMILIES = {
             torch.log1p(p), torch.log2(p), torch.log10(p), torch.expm1(x), torch.exp2(x), torch.erfc(x),
             torch.atan(x), torch.atan2(x, y), p**0.3, p**x, 2.0**x, torch.pow(p, y), x**0, torch.addcmul(x, y, p),
             torch.addcdiv(x, y, p, value=0.5), torch.lerp(x, y, 0.3), torch.lerp(x, y, p), torch.multiply(x, y),
-            torch.maximum(x, y), torch.max(x, y), torch.min(x, y), torch.subtract(x, y), torch.divide(x, p),
+            torch.logit(p / 9), torch.logit(x, eps=0.1), torch.maximum(x, y), torch.max(x, y), torch.min(x, y), torch.subtract(x, y), torch.divide(x, p),
         ),
         (ROWS, _x(4, 6, seed=1), ROWS.abs() + 0.1),
     ),
     "lookup": (
         lambda x, i, j, k: (
             x[i], x[:, j], x[i, j], x[i[0], :, k[0, 0]], x[:, j, k[1, :2]], x[-1 - i], x[:, :, torch.tensor([4, 5, 0, 1])],
-            x[:, torch.tensor([[3, 1], [0, 2]])], x[..., torch.tensor([True, False, True, True, False, False])],
+            x[:, torch.tensor([[3, 1], [0, 2]])],
             x[torch.tensor([0, 2]), torch.tensor([1, 3])], x.gather(2, k), x.gather(1, k % 4),
             torch.take_along_dim(x, k[:, :1], 2), x[0].take(k), x.index_select(1, j[0]),
             x.repeat_interleave(torch.tensor([2, 0, 3]), 0, output_size=5), x.diagonal(1, 1, 2), x.flip([0, 2]),
@@ -118,7 +118,7 @@ FAMILIES = {
         lambda x, y: (
             *torch.std_mean(x, 1), *torch.var_mean(x, (0, 2), correction=0), x.norm(), x.norm(dim=1), x.norm(3, 1),
             torch.linalg.vector_norm(x, 1, dim=2), torch.linalg.vector_norm(x, torch.inf, dim=(0, 1)), x.norm(0.5, 2),
-            torch.linalg.vector_norm(x, -torch.inf), torch.linalg.vector_norm(x, 0, dim=1), torch.cdist(x, y),
+            torch.linalg.vector_norm(x, -torch.inf), torch.linalg.norm(x, dim=2), torch.linalg.norm(x[0]), torch.linalg.vector_norm(x, 0, dim=1), torch.cdist(x, y),
             F.mse_loss(x, x + y.sum()), F.mse_loss(x, y[:, :4], reduction="none"), x.prod(1),
             torch.cdist(x, y, p=1.0), F.cosine_similarity(x, y[:, :4], dim=-1), x.sum(1, dtype=torch.float64),
         ),
@@ -132,6 +132,7 @@ FAMILIES = {
             *torch.broadcast_tensors(x[:, :1], x), x[0].expand_as(x), *torch.tensor_split(x, 4, 2), x.ravel(),
             *torch.tensor_split(x, (1, 3), 1), torch.column_stack([x[0], y[0, :4]]), torch.vstack([x[0, 0], x[0, 1]]),
             torch.zeros_like(x).fill_(0.5) + x, torch.empty_like(x).copy_(x), x.mT, x.adjoint(),
+            x.as_strided((3, 2, 3, 6), (24, 6, 6, 1)), x.as_strided((2, 5), (7, 3), 4),
         ),
         (ROWS, _x(3, 5, 6, seed=1)),
     ),

@@ -104,11 +104,11 @@ CASES = {
         *(
             lambda x, y, z, mode=mode: (
                 F.pad(x, (2, 3), mode=mode), F.pad(y, (1, 0, 4, 2), mode=mode),
-                F.pad(z, (1, 2, 0, 3, 2, 1), mode=mode), F.pad(x, (-2, 3), mode=mode),
+                F.pad(z, (1, 2, 0, 3, 2, 1), mode=mode),
             )
             for mode in ("replicate", "circular", "reflect")
         ),
-        lambda x, y, z: F.pad(x, (13, 12), mode="replicate"),
+        lambda x, y, z: (F.pad(x, (13, 12), mode="replicate"), F.pad(x, (-2, 3), mode="reflect")),
         lambda x, y, z: F.pad(x, (11, 11), mode="circular"),
         lambda x, y, z: F.pad(z, (1, -2, 0, 3, 2, 0, 1, 1), value=-2.5),
         lambda x, y, z: (torch.ops.aten.reflection_pad2d(y, [3, 1, 0, 4]), torch.ops.aten.replication_pad1d(x, [3, 1])),

@@ -8,6 +8,7 @@ from math import lgamma, log
 import pytest
 import torch
 from tests.zoo import ARCHITECTURES, ZOO, ResNet18, case_of, fac, prepared, seq
+from tests.zoo.page import PAGE, render
 
 from orbitope import symmetries
 from orbitope.group import SymmetryGroup
@@ -127,3 +128,8 @@ def test_group_survives_json_for_every_model() -> None:
         group = prepared(name).group
         again = SymmetryGroup.from_json(group.to_json())
         assert again.digest == group.digest and again.order == group.order, name
+
+
+def test_the_page_of_closed_forms_is_up_to_date() -> None:
+    """``python -m tests.zoo.page`` writes it."""
+    assert PAGE.read_text() == render()

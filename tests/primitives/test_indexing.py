@@ -38,6 +38,7 @@ SAMPLES = [
     ("reduce", {"fn": "mean", "axes": [2]}, [(2, 3, 4)], (2, 3)),
     ("softmax", {"kind": "softmax", "axis": 1}, [(2, 4, 3)], (2, 4, 3)),
     ("softmax", {"kind": "log", "axis": 2}, [(2, 4, 3)], (2, 4, 3)),
+    ("softmax", {"kind": "safe", "axis": 1}, [(2, 4, 3)], (2, 4, 3)),
     ("normalise", {"kind": "standard", "axes": [1, 2], "eps": 0.1}, [(2, 3, 4)], (2, 3, 4)),
     ("normalise", {"kind": "rms", "axes": [2], "eps": 0.1}, [(2, 3, 4)], (2, 3, 4)),
     ("reshape", {"shape": [2, 3, 4]}, [(6, 4)], (2, 3, 4)),
@@ -54,6 +55,22 @@ SAMPLES = [
     ("pool", {"fn": "mean", "kernel": [3], "stride": [2], "padding": [1], "dilation": [1], "count_include_pad": False},
      [(2, 3, 5)], (2, 3, 3)),
     ("gather", {"axis": 0}, [(5, 3), (2, 4)], (2, 4, 3)),
+    ("resample", {"mode": "bilinear", "padding": "border", "align_corners": False}, [(2, 3, 4, 5), (2, 3, 2, 2)],
+     (2, 3, 3, 2)),
+    ("resample", {"mode": "nearest", "padding": "zeros", "align_corners": True}, [(2, 3, 4, 3, 2), (2, 2, 3, 2, 3)],
+     (2, 3, 2, 3, 2)),
+    ("pick", {"axis": 1}, [(3, 5, 2), (3, 4, 2)], (3, 4, 2)),
+    ("order", {"axis": 1, "count": 3, "largest": True, "what": "values", "rule": "topk"}, [(3, 5, 2)], (3, 3, 2)),
+    ("order", {"axis": 0, "count": 3, "largest": False, "what": "indices", "rule": "topk"}, [(5, 4)], (3, 4)),
+    ("order", {"axis": 1, "count": 5, "largest": False, "what": "values", "rule": "sort"}, [(3, 5)], (3, 5)),
+    ("order", {"axis": 1, "count": 5, "largest": True, "what": "indices", "rule": "sort"}, [(3, 5)], (3, 5)),
+    ("order", {"axis": 1, "count": 1, "largest": False, "what": "values", "rule": "arg"}, [(3, 5)], (3, 1)),
+    ("order", {"axis": 1, "count": 1, "largest": True, "what": "indices", "rule": "arg"}, [(3, 5)], (3, 1)),
+    *(
+        ("scatter", {"axis": 1, "mode": mode}, [(3, 5, 2), (3, 4, 2), (3, 4, 2)], (3, 5, 2))
+        for mode in ("set", "sum", "prod", "amax", "amin")
+    ),
+    *(("accumulate", {"axis": 1, "fn": fn}, [(3, 5, 2)], (3, 5, 2)) for fn in ("sum", "prod", "max", "min")),
     ("map", {"inner": Node("m", "contract", ("x", "y"), (3, 4), "float64", {"spec": "bi,oi->bo"}),
              "stacked": [False, True]},
      [(3, 2), (5, 4, 2)], (5, 3, 4)),
@@ -69,6 +86,8 @@ def _operands(op, shapes):
     made = [torch.randn(shape, generator=generator, dtype=torch.float64) for shape in shapes]
     if op == "gather":
         made[1] = torch.randint(0, shapes[0][0], shapes[1], generator=generator)
+    if op in ("pick", "scatter"):
+        made[1] = torch.randint(0, shapes[0][1], shapes[1], generator=generator)
     return made
 
 

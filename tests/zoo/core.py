@@ -28,6 +28,7 @@ class Case:
         unknown: targets of the operations that must be reported as unknown.
         dead: parameters whose values do not change the function although it reads them.
         awaits: what inference does not know yet, so that its order falls short of the closed form; empty otherwise.
+        home: the module that it is written in.
     """
 
     build: Callable[[], nn.Module]
@@ -37,6 +38,7 @@ class Case:
     unknown: tuple[str, ...] = ()
     dead: tuple[str, ...] = ()
     awaits: str = ""
+    home: str = ""
 
 
 ZOO: dict[str, Case] = {}
@@ -177,7 +179,7 @@ def architecture(
 ) -> None:
     """Enter a miniature of a published architecture; ``build`` need not switch to evaluation mode."""
     assert name not in ARCHITECTURES and name not in ZOO, name
-    ARCHITECTURES[name] = Case(lambda: build().eval(), inputs, order, notes, unknown, dead, awaits)
+    ARCHITECTURES[name] = Case(lambda: build().eval(), inputs, order, notes, unknown, dead, awaits, build.__module__)
 
 
 def seq(*parts: nn.Module) -> nn.Module:

@@ -71,6 +71,10 @@ _MASKS = {
 }
 
 VISION: dict[str, dict[str, Any]] = {
+    "sam": {
+        "vision_config": {"output_channels": 48, "global_attn_indexes": [1], "num_pos_feats": 24},
+        "mask_decoder_config": {"iou_head_hidden_dim": 26},
+    },
     "align_vision_model": {
         "in_channels": [32, 12, 16],
         "out_channels": [12, 16, 20],
@@ -208,7 +212,14 @@ VISION: dict[str, dict[str, Any]] = {
         "image_size": 64,
     },
     "mobilevitv2": {"width_multiplier": 0.25, "patch_size": 2, "image_size": 64, "n_attn_blocks": [1, 1, 1]},
-    "oneformer": {**_MASKS, "class_feature_size": 64, "conv_dim": 64, "text_encoder_width": 24},
+    "oneformer": {
+        **_MASKS,
+        "class_feature_size": 64,
+        "mask_dim": 64,
+        "text_encoder_vocab_size": 101,
+        "conv_dim": 64,
+        "text_encoder_width": 24,
+    },
     "owlvit": {"projection_dim": 48},
     "owlv2": {"projection_dim": 48},
     "poolformer": {"hidden_sizes": [12, 24, 36, 48], "image_size": 64, "depths": [2, 1, 1, 1]},

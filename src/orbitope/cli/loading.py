@@ -25,7 +25,7 @@ from orbitope.errors import FileError, ModelArgumentError, SymmetryFileError
 from orbitope.graph import Graph
 from orbitope.group import Fixed, Placement, SymmetryGroup
 
-FORMS = "model.pt2, package.module:factory, file.py:factory, demo:NAME"
+FORMS = "model.pt2, package.module:factory, file.py:factory, a Hugging Face folder, demo:NAME"
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,8 @@ class Model:
         args: example inputs, or None where none are known.
         kwargs: those that are passed by name.
         program: the exported program that it came from, if it did.
+        checkpoint: the file with its weights, where it was made without them.
+        specialise: whether one path of a model that branches on its data will do.
     """
 
     label: str
@@ -45,6 +47,8 @@ class Model:
     args: tuple[Any, ...] | None = None
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     program: ExportedProgram | None = None
+    checkpoint: str | None = None
+    specialise: bool = False
 
     def inputs(self) -> tuple[Any, ...]:
         """The example inputs.
@@ -60,18 +64,18 @@ class Model:
             )
         return self.args
 
-    def graph(self) -> Graph:
-        """Its program, lowered.
+    def graphs(self) -> list[Graph]:
+        """Its program, lowered, at each size of its inputs that is looked at.
 
         Raises:
-            ExportError, TrainingModeError, LoweringError: see :func:`orbitope.symmetries`.
+            ExportError, TrainingModeError, LoweringError, InputError: see :func:`orbitope.symmetries`.
         """
-        from orbitope.frontends import lower, trace
+        from orbitope.frontends import graphs
 
         with talk().wait(f"tracing {self.label}"), hush():
             if self.program is not None:
-                return lower(trace(self.program))
-            return lower(trace(self.module, self.inputs(), self.kwargs))
+                return graphs(self.program)
+            return graphs(self.module, self.inputs(), self.kwargs, specialise=self.specialise)
 
 
 @contextlib.contextmanager
@@ -87,12 +91,13 @@ def hush() -> Iterator[None]:
 # models ---------------------------------------------------------------------------------------------------------
 
 
-def load_model(label: str, shapes: Sequence[str] = ()) -> Model:
+def load_model(label: str, shapes: Sequence[str] = (), specialise: bool = False) -> Model:
     """The network that a MODEL argument names.
 
     Args:
         label: the argument.
         shapes: of example inputs, as ``8x3x32x32`` or ``8x16:int64``; they replace those that come with the model.
+        specialise: whether one path of a model that branches on its data will do.
 
     Raises:
         ModelArgumentError: it names no model.
@@ -103,6 +108,12 @@ def load_model(label: str, shapes: Sequence[str] = ()) -> Model:
         model = Model(label, module, (example("8x64"),))
     elif label.endswith(".pt2"):
         model = _from_archive(label)
+    elif ":" not in label and os.path.isdir(label):
+        from orbitope.cli.hugging_face import from_folder
+
+        with talk().wait(f"reading {label}"), hush():
+            module, kwargs, checkpoint = from_folder(label)
+        model = Model(label, module, (), kwargs, checkpoint=checkpoint)
     else:
         _refuse_other_kinds(label)
         module, args, kwargs = from_factory(label)
@@ -113,6 +124,7 @@ def load_model(label: str, shapes: Sequence[str] = ()) -> Model:
             at=label,
             why="the shapes of its inputs were fixed when it was exported",
         )
+    model = replace(model, specialise=specialise)
     return replace(model, args=tuple(map(example, shapes)), kwargs={}) if shapes else model
 
 
@@ -125,8 +137,6 @@ def _refuse_other_kinds(label: str) -> None:
         fix = f"name a model ({FORMS}) and add --weights {label}"
     elif label.endswith(".json"):
         got, fix = "a JSON file", f"if it is a symmetry file, pass --symmetry {label}"
-    elif ":" not in label and os.path.isdir(label):
-        got, fix = "a folder; Hugging Face folders are not supported yet", "write a factory that loads it"
     if got or not re.fullmatch(r".+:[A-Za-z_][\w.]*", label):
         raise ModelArgumentError(
             f"{label!r} does not name a model", got=got or None, fix=fix or f"a MODEL is one of {FORMS}"
@@ -179,7 +189,7 @@ def load_group(model: Model | None, symmetry: str | None) -> SymmetryGroup:
         raise ModelArgumentError("no MODEL and no --symmetry", fix=f"name a model ({FORMS}), or a symmetry file")
     from orbitope.infer import infer
 
-    return infer(model.graph())
+    return infer(model.graphs())
 
 
 def read_json(path: str, refusal: type[FileError] | type[SymmetryFileError] | type[Any]) -> Mapping[str, Any]:
@@ -215,6 +225,8 @@ def own_or_loaded(model: Model, label: str | None) -> Weights:
     if label is not None:
         return load_weights(label)
     talk().note(f"no --weights: using those that come with {model.label}")
+    if model.checkpoint is not None:
+        return read_weights(model.checkpoint)
     return Weights({name: t.detach() for name, t in model.module.state_dict().items()}, model.label)
 
 

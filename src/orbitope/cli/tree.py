@@ -29,6 +29,7 @@ ALIKE = 3
 NARROW = 24
 """Columns that the axes need at least to stand beside the units; else they stand under them."""
 
+
 @dataclass
 class Branch:
     """A module, or a set of units: units hold what is over them, modules hold units and modules.
@@ -187,7 +188,7 @@ def in_each(group: SymmetryGroup, unit: Units, outer: Units | None = None) -> st
     for name, size in zip(unit.over, unit.over_sizes, strict=True):
         base = group.by_name.get(name)
         if base is None:
-            words.append(f"{size} fixed")
+            words.append(f"{size} fixed positions")
         elif outer is not None and (base is outer or name in outer.over):
             words.append(f"{size}")
         else:
@@ -200,9 +201,7 @@ def in_each(group: SymmetryGroup, unit: Units, outer: Units | None = None) -> st
 
 def whole(group: SymmetryGroup, unit: Units) -> list[Spot]:
     """What units move: parameters and axes; None for the axis where whole tensors change places."""
-    return [
-        (name, None if axis == 0 and _exchanges(group, name, unit) else axis) for name, axis in unit.acts_on
-    ]
+    return [(name, None if axis == 0 and _exchanges(group, name, unit) else axis) for name, axis in unit.acts_on]
 
 
 def _exchanges(group: SymmetryGroup, name: str, unit: Units) -> bool:
@@ -247,22 +246,15 @@ def _order(group: SymmetryGroup) -> Mapping[str, int]:
 
 
 def _sorted(branch: Branch, order: Mapping[str, int]) -> Branch:
-    """Units before the modules beside them, all in the order in which parameters come."""
+    """Everything in the order in which its first parameter comes; units before modules that begin at the same place."""
 
-    def key(part: Branch) -> tuple[bool, list[int | str], int]:
+    def key(part: Branch) -> tuple[int, bool]:
         if part.unit is None:
-            return True, _natural(part.path), order.get(part.path, 0)
-        return False, [], min((order.get(name, 0) for name, _ in part.unit.acts_on), default=0)
+            return order.get(part.path, 0), True
+        return min((order.get(name, 0) for name, _ in part.unit.acts_on), default=0), False
 
-    modules_first = [part.path for part in branch.inner if part.unit is None]
-    numbered = all(path.rpartition(".")[2].isdigit() for path in modules_first)
-    inner = sorted(branch.inner, key=key if numbered else lambda part: (key(part)[0], key(part)[2]))
-    branch.inner = [_sorted(part, order) for part in inner]
+    branch.inner = [_sorted(part, order) for part in sorted(branch.inner, key=key)]
     return branch
-
-
-def _natural(path: str) -> list[int | str]:
-    return [int(part) if part.isdigit() else 0 for part in path.split(".")[-1:]]
 
 
 def _short(branch: Branch) -> Branch:

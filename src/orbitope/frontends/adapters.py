@@ -31,11 +31,11 @@ def prepared(model: nn.Module, kwargs: Mapping[str, Any]) -> Iterator[dict[str, 
             if before is not None and before != value:
                 changed.append((config, name, before))
     drop_stale_caches(model)
+    accepted = inspect.signature(model.forward).parameters
+    silent = {"use_cache": False} if "use_cache" in accepted and "use_cache" not in kwargs else {}
     try:
         for config, name, _ in changed:
             setattr(config, name, SETTINGS[name])
-        accepted = inspect.signature(model.forward).parameters
-        silent = {"use_cache": False} if "use_cache" in accepted and "use_cache" not in kwargs else {}
         yield {**kwargs, **silent}
     finally:
         for config, name, before in changed:
@@ -43,8 +43,38 @@ def prepared(model: nn.Module, kwargs: Mapping[str, Any]) -> Iterator[dict[str, 
         drop_stale_caches(model)
 
 
+@contextmanager
+def without_entries(model: nn.Module) -> Iterator[dict[str, torch.Tensor]]:
+    """A model whose parameters are on the meta device, with its buffers there too, while the block runs.
+
+    Yields:
+        The buffers that have entries, by name: whoever reads the program can still use them.
+    """
+    values: dict[str, torch.Tensor] = {}
+    owners: list[tuple[nn.Module, str, torch.Tensor]] = []
+    if on_meta(model):
+        for path, module in model.named_modules(remove_duplicate=False):
+            for name, buffer in module._buffers.items():
+                if buffer is not None and not buffer.is_meta:
+                    values[f"{path}.{name}" if path else name] = buffer
+                    owners.append((module, name, buffer))
+    try:
+        moved = {id(buffer): buffer.to("meta") for _, _, buffer in owners}
+        for module, name, buffer in owners:
+            module._buffers[name] = moved[id(buffer)]
+        yield values
+    finally:
+        for module, name, buffer in owners:
+            module._buffers[name] = buffer
+
+
+def on_meta(model: nn.Module) -> bool:
+    """Whether the parameters of a model are shapes without entries."""
+    return any(parameter.is_meta for parameter in model.parameters())
+
+
 def _configurations(model: nn.Module) -> list[Any]:
-    """The configurations of the modules and of their parts; those of Hugging Face models say which class they are for."""
+    """The configurations of the modules and of their parts: objects that name a type of model."""
     found: dict[int, Any] = {}
     pending = [getattr(module, "config", None) for module in model.modules()]
     while pending:
@@ -78,4 +108,4 @@ def _keeps_tensors(module: nn.Module) -> bool:
     return any(isinstance(value, torch.Tensor) for value in [*values, *inner])
 
 
-__all__ = ["drop_stale_caches", "prepared"]
+__all__ = ["drop_stale_caches", "on_meta", "prepared", "without_entries"]

@@ -8,6 +8,7 @@ from math import prod
 from typing import Any
 
 import torch
+from torch._subclasses.fake_tensor import FakeTensor
 
 from orbitope.arithmetic import TorchArithmetic
 from orbitope.graph import Node
@@ -37,12 +38,16 @@ Operand = Value | int | float | bool
 
 @dataclass
 class Place:
-    """Where the traced operation stands; stamped on every node that it lowers to."""
+    """Where the traced operation stands; stamped on every node that it lowers to.
+
+    ``strides`` are those of its first operand where that lay in memory from the start of its storage.
+    """
 
     name: str = ""
     module: str = ""
     source: str = ""
     target: str = ""
+    strides: tuple[int, ...] | None = None
 
 
 @dataclass
@@ -52,7 +57,7 @@ class Builder:
     Attributes:
         constants: tensors by constant name.
         tensors: the real value of each emitted node, where the trace has real tensors.
-        execute: whether to compute them.
+        execute: whether to compute them, where their operands have entries.
         tolerance: relative disagreement between an operation and its lowering that the lowering answers for: where
             the operation itself is only an approximation of the function that it is named after.
     """
@@ -112,11 +117,12 @@ class Builder:
 
     def constant(self, tensor: torch.Tensor, stem: str | None = None) -> Value:
         """A tensor known at trace time."""
-        detached = tensor.detach()
+        abstract = tensor.is_meta or isinstance(tensor, FakeTensor)
+        detached = torch.empty_like(tensor, device="meta") if abstract else tensor.detach()
         value = self.emit("constant", (), detached.shape, detached.dtype, stem=stem or f"{self.place.name}.const")
         self.nodes[-1] = _with(self.nodes[-1], {"constant": value.name})
         self.constants[value.name] = detached
-        if self.execute and not detached.is_meta:
+        if self.execute and not abstract:
             widened = detached.double() if detached.is_floating_point() else detached
             self.tensors[value.name] = widened
         return value

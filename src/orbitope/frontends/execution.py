@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils import _pytree as pytree
 
 from orbitope.errors import ExportError, LoweringError
@@ -43,6 +44,8 @@ def run_as_traced(b: Builder, function: Callable[..., Any], call: Call) -> Any:
 def _run(b: Builder, function: Callable[..., Any], call: Call, tensor: Callable[[Value], torch.Tensor]) -> Any:
     # strides of lowered values are not those of the trace, and a view asks for them: any order of memory will do
     args, kwargs = pytree.tree_map_only(Value, lambda x: tensor(x).contiguous(), call)
+    if str(kwargs.get("device")) == "meta":  # what is made of nothing but numbers has entries after all
+        kwargs["device"] = torch.device("cpu")
     return function(*args, **kwargs)
 
 
@@ -95,6 +98,11 @@ def carries(b: Builder, function: Callable[..., Any], call: Call, axes: int) -> 
 def where(place: Place) -> str:
     """A place in words."""
     return f"node {place.name} ({place.source}) in {place.module or 'the model'}"
+
+
+def is_abstract(tensor: torch.Tensor) -> bool:
+    """Whether a tensor has a shape but no entries: on the meta device, or in a fake mode."""
+    return tensor.is_meta or isinstance(tensor, FakeTensor)
 
 
 def flat(value: Any) -> list[Any]:

@@ -64,6 +64,12 @@ def input_names(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]
     return found
 
 
+def input_shapes(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, list[int]]:
+    """The shape of every tensor among the inputs, by name."""
+    tensors = [leaf for leaf in pytree.tree_leaves((tuple(args), dict(kwargs))) if isinstance(leaf, torch.Tensor)]
+    return {name: list(x.shape) for name, x in zip(input_names(model, args, kwargs), tensors, strict=True)}
+
+
 @dataclass
 class _Recording:
     """One run of a model, and what is noted of it."""
@@ -207,4 +213,4 @@ def _module_paths(model: nn.Module | None) -> Iterator[None]:
         traceback.current_meta.pop("nn_module_stack", None)
 
 
-__all__ = ["input_names", "record"]
+__all__ = ["input_names", "input_shapes", "record"]

@@ -12,11 +12,12 @@ from torch.export import ExportedProgram
 from torch.utils import _pytree as pytree
 
 from orbitope.errors import InputError, OrbitopeError
-from orbitope.frontends.adapters import prepared
-from orbitope.frontends.fallbacks import record
-from orbitope.frontends.sizes import Example, grown, input_shapes, refuse_length_one
+from orbitope.frontends import programs
+from orbitope.frontends.adapters import on_meta, prepared, without_entries
+from orbitope.frontends.fallbacks import input_shapes, record
+from orbitope.frontends.sizes import Example, grown, refuse_length_one
 from orbitope.frontends.torch_export import lower
-from orbitope.frontends.tracing import checked, quiet, trace
+from orbitope.frontends.tracing import checked, moved, quiet, trace
 from orbitope.graph import Graph
 
 
@@ -48,10 +49,12 @@ def graphs(
     args = checked(model, args)
     with prepared(model, kwargs or {}) as named:
         first = lower(trace(model, args, named, specialise=specialise), outputs)
+        if on_meta(model):
+            first = _noted([first], "traced without weights: no lowering was executed next to its operation")[0]
         if also is not None:
             return _noted([first, *(lower(trace(model, *each, specialise=specialise), outputs) for each in also)])
-        with quiet():
-            example, axes = grown(model, args, named)
+        with quiet(), without_entries(model):
+            example, axes = grown(model, *moved(model, args, named))
         if not axes:
             return _noted([first], "seen at one size of its inputs: the model takes no other")
         refuse_length_one(model, args, named, axes)
@@ -69,8 +72,9 @@ def _second(model: nn.Module, example: Example, outputs: Sequence[str] | None, f
     """The program at another size; recorded, which costs less than an export, unless it then depends on data."""
     args, kwargs = example
     try:
-        with quiet():
-            graph = lower(record(model, args, kwargs, places=False), outputs)
+        with quiet(), without_entries(model) as buffers:
+            program = record(model, args, kwargs, places=False)
+        graph = lower(programs.with_entries(program, buffers), outputs)
         if first.decisions or not graph.decisions:
             return graph
     except Exception:  # whatever stands in the way, an export may know how to pass it

@@ -45,8 +45,8 @@ class Traced:
 
     graph_module: torch.fx.GraphModule
     graph_signature: ExportGraphSignature
-    state_dict: Mapping[str, torch.Tensor]
-    constants: Mapping[str, torch.Tensor]
+    state_dict: dict[str, torch.Tensor]
+    constants: dict[str, torch.Tensor]
     example_inputs: tuple[Any, ...]
     call_spec: Call
 
@@ -72,6 +72,14 @@ def decisive(node: torch.fx.Node) -> list[torch.fx.Node]:
         return node.all_input_nodes
     masks = (torch.bool, torch.uint8)
     return [x for x in node.all_input_nodes if getattr(x.meta.get("val"), "dtype", None) in masks]
+
+
+def with_entries(program: Program, buffers: Mapping[str, torch.Tensor]) -> Program:
+    """A program that was traced without the entries of its buffers, with them."""
+    for held in (program.constants, program.state_dict):
+        for name in held.keys() & buffers.keys():
+            held[name] = buffers[name]
+    return program
 
 
 def told_by_inputs(program: Traced) -> list[torch.fx.Node]:

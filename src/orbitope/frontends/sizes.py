@@ -10,7 +10,7 @@ from torch import nn
 from torch.utils import _pytree as pytree
 
 from orbitope.errors import InputError
-from orbitope.frontends.fallbacks import input_names
+from orbitope.frontends.fallbacks import input_names, input_shapes
 
 Example = tuple[tuple[Any, ...], dict[str, Any]]
 Spot = tuple[int, int]
@@ -99,12 +99,6 @@ def _extended(tensor: torch.Tensor, axis: int, size: int) -> torch.Tensor:
     return torch.cat([tensor.narrow(axis, tensor.shape[axis] - extra, extra), tensor], axis)
 
 
-def input_shapes(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, list[int]]:
-    """The shape of every tensor among the inputs, by name."""
-    tensors = [leaf for leaf in pytree.tree_leaves((tuple(args), dict(kwargs))) if isinstance(leaf, torch.Tensor)]
-    return {name: list(x.shape) for name, x in zip(input_names(model, args, kwargs), tensors, strict=True)}
-
-
 def refuse_length_one(
     model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], axes: Mapping[str, Sequence[int]]
 ) -> None:
@@ -126,9 +120,9 @@ def refuse_length_one(
             "an example input is too short",
             at=", ".join(f"axis {axis} of input {name}" for name, axis in short),
             got=", ".join(f"{name} {shapes[name]}" for name in dict.fromkeys(name for name, _ in short)),
-            why=f"{type(model).__name__} takes more than one position there, and what it does along them would not be seen",
+            why=f"{type(model).__name__} takes more positions there, and what it does along them would not be seen",
             fix="pass two positions or more",
         )
 
 
-__all__ = ["grown", "input_shapes", "refuse_length_one"]
+__all__ = ["grown", "refuse_length_one"]

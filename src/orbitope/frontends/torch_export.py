@@ -25,8 +25,8 @@ from orbitope.graph import Graph, Node, Parameter
 def lower(program: Program, outputs: Sequence[str] | None = None) -> Graph:
     """The Graph of a traced program.
 
-    Every operation is lowered and, where the program holds real tensors, executed at once next to the operation
-    itself, on the same operands, in float64.
+    Every operation is lowered and, where its operands are real tensors, executed at once next to the operation itself,
+    on the same operands, in float64. Of a program on the meta device only what is computed from constants is executed.
 
     Args:
         program: as returned by :func:`trace`.
@@ -36,7 +36,7 @@ def lower(program: Program, outputs: Sequence[str] | None = None) -> Graph:
         LoweringError: a lowering and the operation it stands for disagree.
         ExportError: an operation does not run on the example inputs.
 
-    Guarantee: numeric, within rounding, on the example inputs of the trace.
+    Guarantee: numeric, within rounding, on the example inputs of the trace; heuristic for what is not executed.
     """
     return _Lowering(program).run(outputs)
 
@@ -47,11 +47,7 @@ class _Lowering:
     def __init__(self, program: Program) -> None:
         self.program = program
         self.decisions: dict[str, tuple[Value, Place]] = {}
-        inputs = program.example_inputs
-        state = [*program.state_dict.values(), *program.constants.values()]
-        tensors = [t for t in [*state, *pytree.tree_leaves(inputs)] if isinstance(t, torch.Tensor)]
-        real = inputs is not None and not any(t.is_meta or _is_fake(t) for t in tensors)
-        self.builder = Builder(execute=real)
+        self.builder = Builder()
         self.values: dict[str, Any] = {}
         self.parameters: dict[str, Parameter] = {}
         self.inputs: list[str] = []
@@ -109,13 +105,12 @@ class _Lowering:
         tensor = self.program.state_dict[owner]
         if owner in self.parameters:
             known = self.parameters[owner]
-            names = known.names if spec.target in known.names else (*known.names, spec.target)
             trainable = known.trainable or spec.kind == InputKind.PARAMETER
-            self.parameters[owner] = replace(known, names=names, trainable=trainable)
+            self.parameters[owner] = replace(known, trainable=trainable)
             self.values[node.name] = self.values[owner]
             return
         self.parameters[owner] = Parameter(
-            (owner,) if spec.target == owner else (owner, spec.target),
+            tuple(name for name, first in ties.owner.items() if first == owner),
             tuple(tensor.shape),
             str(tensor.dtype).removeprefix("torch."),
             spec.kind == InputKind.PARAMETER,
@@ -135,7 +130,7 @@ class _Lowering:
         return value
 
     def _set(self, value: Value, tensor: Any) -> None:
-        if self.builder.execute and isinstance(tensor, torch.Tensor):
+        if isinstance(tensor, torch.Tensor) and not execution.is_abstract(tensor):
             self.builder.tensors[value.name] = execution.wide(tensor.detach())
 
     # operations ----------------------------------------------------------------------------------------------------
@@ -150,10 +145,11 @@ class _Lowering:
             self.values[node.name] = None
             return
         b = self.builder
-        b.place = Place(node.name, programs.module_path(node), programs.source_line(node), str(node.target))
+        where = (node.name, programs.module_path(node), programs.source_line(node), str(node.target))
+        b.place = Place(*where, strides=_strides(node))
         call = pytree.tree_map_only(torch.fx.Node, lambda x: self.values[x.name], programs.arguments(node))
         tensors = [x for x in pytree.tree_leaves(call) if isinstance(x, Value)]
-        runs = b.execute and all(x.name in b.tensors for x in tensors)
+        runs = all(x.name in b.tensors for x in tensors)
         runs = runs and not _means_nothing(node)
         if runs and all(b.known(x) is not None for x in tensors) and _is_aten(node):
             folded = execution.run_as_traced(b, node.target, call)  # type: ignore[arg-type]
@@ -297,10 +293,13 @@ def _is_aten(node: torch.fx.Node) -> bool:
     return isinstance(node.target, torch._ops.OpOverload) and torch.Tag.nondeterministic_seeded not in node.target.tags
 
 
+def _strides(node: torch.fx.Node) -> tuple[int, ...] | None:
+    """Of the first operand, unless it begins within its storage."""
+    first = node.args[0].meta.get("val") if node.args and isinstance(node.args[0], torch.fx.Node) else None
+    plain = isinstance(first, torch.Tensor) and first.layout == torch.strided and not first.storage_offset()
+    return tuple(first.stride()) if plain and isinstance(first, torch.Tensor) else None
+
+
 def _means_nothing(node: torch.fx.Node) -> bool:
     """Whether the value is memory that was only reserved, and is written before it is read."""
     return str(node.target).startswith(("aten.empty", "aten.new_empty"))
-
-
-def _is_fake(tensor: torch.Tensor) -> bool:
-    return isinstance(tensor, torch._subclasses.FakeTensor)

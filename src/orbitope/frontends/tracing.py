@@ -22,8 +22,8 @@ from torch.utils import _pytree as pytree
 
 from orbitope.errors import ExportError, InputError, TrainingModeError
 from orbitope.frontends import programs
-from orbitope.frontends.adapters import prepared
-from orbitope.frontends.fallbacks import record
+from orbitope.frontends.adapters import on_meta, prepared, without_entries
+from orbitope.frontends.fallbacks import input_shapes, record
 from orbitope.frontends.programs import Program
 
 _FOREIGN = (str(Path(torch.__file__).parent), sysconfig.get_path("stdlib"), "<")
@@ -55,14 +55,23 @@ def trace(
     if isinstance(model, ExportedProgram):
         return _decomposed(model)
     args = checked(model, args)
-    with prepared(model, kwargs or {}) as named:
+    with prepared(model, kwargs or {}) as named, without_entries(model) as buffers:
+        args, named = moved(model, args, named)
         try:
             with torch.no_grad(), quiet():
-                return _decomposed(_concrete(torch.export.export(model, args, named, strict=False)))
+                program = _decomposed(_concrete(torch.export.export(model, args, named, strict=False)))
         except InputError:
             raise
         except Exception as error:  # whatever the tracer or the model's own code raises
-            return _recorded(model, args, named, specialise, error)
+            program = _recorded(model, args, named, specialise, error)
+        return programs.with_entries(program, buffers)
+
+
+def moved(model: nn.Module, args: Any, kwargs: Any) -> tuple[Any, Any]:
+    """The inputs on the meta device, if the model is there."""
+    if not on_meta(model):
+        return args, kwargs
+    return pytree.tree_map_only(torch.Tensor, lambda x: x.to("meta"), (args, kwargs))
 
 
 def checked(model: nn.Module, args: Sequence[Any] | torch.Tensor) -> tuple[Any, ...]:
@@ -115,7 +124,9 @@ def _recorded(
         with quiet():
             program = record(model, args, kwargs)
     except Exception as failure:  # on inputs that it does not take, the model's own message says more
-        raise _cannot_trace(failure if not _runs(model, args, kwargs) else error, model) from failure
+        if _runs(model, args, kwargs):
+            raise _cannot_trace(error, model) from failure
+        raise _cannot_trace(failure, model, input_shapes(model, args, kwargs)) from failure
     if specialise or not programs.told_by_inputs(program):
         return program
     raise _cannot_trace(error, model) from error
@@ -148,13 +159,19 @@ def quiet() -> Iterator[None]:
         logging.disable(level)
 
 
-def _cannot_trace(error: Exception, model: nn.Module) -> ExportError:
+def _cannot_trace(
+    error: Exception, model: nn.Module, shapes: Mapping[str, Sequence[int]] | None = None
+) -> ExportError:
     first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
     place, code = _user_frame(error)
+    given = ", ".join(f"{name} {list(shape)}" for name, shape in (shapes or {}).items())
     text = f"{type(error).__name__} {error}"
     if re.search(r"data-dependent|Could not guard|GuardOnDataDependent|torch\.cond|Dynamic control flow", text):
         why = "the program depends on the values of its inputs (an if or a loop on tensor data), so one trace is not it"
-        fix = "replace the branch by tensor operations (torch.where, masks), or analyse the parts between the branches"
+        fix = (
+            "replace the branch by tensor operations (torch.where, masks), analyse the parts between the branches, or "
+            "accept what is true of the path that these inputs take: specialise=True (--specialise)"
+        )
     elif isinstance(error, TypeError) and "argument" in str(error):
         why = "the example inputs do not match the arguments of forward"
         fix = f"pass the inputs that model(...) itself accepts; forward takes {inspect.signature(model.forward)}"
@@ -169,7 +186,7 @@ def _cannot_trace(error: Exception, model: nn.Module) -> ExportError:
     return ExportError(
         "the model cannot be exported",
         at=f"{place}: {code}" if place else None,
-        got=f"{type(error).__name__}: {first[:300]}",
+        got=f"{type(error).__name__}: {first[:300]}" + (f"; the inputs are {given}" if given else ""),
         why=why,
         fix=fix,
     )

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence, Set
 
 import torch
 
-from orbitope.group.layout import Axis, Fixed, Merged, Moving, Segments, movings
+from orbitope.group.layout import Axis, Fixed, Interleaved, Merged, Moving, Segments, movings
 from orbitope.group.units import Units
 
 
@@ -50,23 +50,22 @@ def _act(
 ) -> torch.Tensor:
     factors = [factor for axis in axes for factor in _factors(axis)]
     result = tensor.reshape([factor.size for factor in factors])
-    cut = next((k for k, factor in enumerate(factors) if isinstance(factor, Segments) and _holds(factor, needed)), None)
+    sums = {k: factor for k, factor in enumerate(factors) if isinstance(factor, Segments | Interleaved)}
+    cut = next((k for k, factor in sums.items() if _holds(factor, needed)), None)
     if cut is None:
         names = [factor.name if isinstance(factor, Moving) else None for factor in factors]
         for name in order:
             if name in names:
                 result = _move(result, names, units[name], inverses[name])
         return result.reshape(tensor.shape)
-    parts = factors[cut].parts  # type: ignore[union-attr]
-    pieces = result.split([part.size for part in parts], dim=cut)
     moved = [
         _act(piece, [*factors[:cut], part, *factors[cut + 1 :]], units, inverses, order, needed)
-        for piece, part in zip(pieces, parts, strict=True)
+        for piece, part in zip(sums[cut].apart(result, cut), sums[cut].parts, strict=True)
     ]
-    return torch.cat(moved, dim=cut).reshape(tensor.shape)
+    return sums[cut].together(moved, cut).reshape(tensor.shape)
 
 
-def _factors(axis: Axis) -> list[Moving | Fixed | Segments]:
+def _factors(axis: Axis) -> list[Moving | Fixed | Segments | Interleaved]:
     """An axis with its products written out."""
     if isinstance(axis, Merged):
         return [inner for factor in axis.factors for inner in _factors(factor)]

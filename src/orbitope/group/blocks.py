@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from orbitope.group import Axis, Fixed, Merged, Moving, Segments, SymmetryGroup, movings
+from orbitope.group import Axis, Fixed, Interleaved, Merged, Moving, Segments, SymmetryGroup, movings
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,9 +39,8 @@ def blocks(parameter: str, tensor: torch.Tensor, axes: Sequence[Axis]) -> Iterat
     factors = [factor for axis in axes for factor in _factors(axis)]
     tensor = tensor.reshape([factor.size for factor in factors])
     for k, factor in enumerate(factors):
-        if isinstance(factor, Segments):
-            pieces = tensor.split([part.size for part in factor.parts], dim=k)
-            for piece, part in zip(pieces, factor.parts, strict=True):
+        if isinstance(factor, Segments | Interleaved):
+            for piece, part in zip(factor.apart(tensor, k), factor.parts, strict=True):
                 yield from blocks(parameter, piece, [*factors[:k], part, *factors[k + 1 :]])
             return
     names = tuple(factor.name if isinstance(factor, Moving) else None for factor in factors)

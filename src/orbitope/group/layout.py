@@ -66,8 +66,46 @@ class Segments:
         """Parts joined by a plus."""
         return "(" + " + ".join(map(str, self.parts)) + ")"
 
+    def apart(self, tensor: torch.Tensor, dim: int) -> list[torch.Tensor]:
+        """The pieces of a tensor along this axis."""
+        return list(tensor.split([part.size for part in self.parts], dim))
 
-Axis = Moving | Fixed | Merged | Segments
+    def together(self, pieces: Sequence[torch.Tensor], dim: int) -> torch.Tensor:
+        """The reverse of :meth:`apart`."""
+        return torch.cat(list(pieces), dim)
+
+
+@dataclass(frozen=True)
+class Interleaved:
+    """The columns of a table of ``rows`` rows, written row by row: each part is a run of columns.
+
+    What a channel shuffle leaves behind: every other channel belongs to another part.
+    """
+
+    rows: int
+    parts: tuple[Axis, ...]
+
+    @property
+    def size(self) -> int:
+        """Number of positions."""
+        return sum(part.size for part in self.parts)
+
+    def __str__(self) -> str:
+        """Parts joined by a bar."""
+        return "(" + " | ".join(map(str, self.parts)) + ")"
+
+    def apart(self, tensor: torch.Tensor, dim: int) -> list[torch.Tensor]:
+        """The pieces of a tensor along this axis, each a table written row by row."""
+        table = tensor.reshape(*tensor.shape[:dim], self.rows, -1, *tensor.shape[dim + 1 :])
+        return [x.flatten(dim, dim + 1) for x in table.split([part.size // self.rows for part in self.parts], dim + 1)]
+
+    def together(self, pieces: Sequence[torch.Tensor], dim: int) -> torch.Tensor:
+        """The reverse of :meth:`apart`."""
+        tables = [x.reshape(*x.shape[:dim], self.rows, -1, *x.shape[dim + 1 :]) for x in pieces]
+        return torch.cat(tables, dim + 1).flatten(dim, dim + 1)
+
+
+Axis = Moving | Fixed | Merged | Segments | Interleaved
 
 
 def movings(axis: Axis) -> Iterator[Moving]:
@@ -75,7 +113,7 @@ def movings(axis: Axis) -> Iterator[Moving]:
     match axis:
         case Moving():
             yield axis
-        case Merged(factors=parts) | Segments(parts=parts):
+        case Merged(factors=parts) | Segments(parts=parts) | Interleaved(parts=parts):
             for part in parts:
                 yield from movings(part)
         case Fixed():
@@ -147,7 +185,7 @@ class Placement:
 
 
 def axis_to_json(axis: Axis) -> Any:
-    """An axis as JSON: a number (fixed), a string (units), or an object with ``product`` or ``sum``."""
+    """An axis as JSON: a number (fixed), a string (units), or an object with a key that says how."""
     match axis:
         case Fixed(size=size):
             return size
@@ -157,6 +195,8 @@ def axis_to_json(axis: Axis) -> Any:
             return {"product": [axis_to_json(factor) for factor in factors]}
         case Segments(parts=parts):
             return {"sum": [axis_to_json(part) for part in parts]}
+        case Interleaved(rows=rows, parts=parts):
+            return {"interleaved": [axis_to_json(part) for part in parts], "rows": rows}
 
 
 def axis_from_json(value: Any, sizes: Mapping[str, int], depth: int = 0) -> Axis:
@@ -176,6 +216,10 @@ def axis_from_json(value: Any, sizes: Mapping[str, int], depth: int = 0) -> Axis
             return Merged(_parts(parts, sizes, depth))
         case {"sum": [*parts]} if len(value) == 1 and depth < 16:
             return Segments(_parts(parts, sizes, depth))
+        case {"interleaved": [*parts], "rows": int(rows)} if len(value) == 2 and depth < 16 and rows > 0:
+            found = _parts(parts, sizes, depth)
+            if not any(part.size % rows for part in found):
+                return Interleaved(rows, found)
         case _:
             pass
     raise SymmetryFileError("an axis of the symmetry file is not understood", got=str(value)[:200])

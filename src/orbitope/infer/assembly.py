@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from math import lgamma
 
 from orbitope.graph import Graph, Node
@@ -10,6 +11,7 @@ from orbitope.group import (
     Axis,
     Diagnostic,
     Fixed,
+    Interleaved,
     Merged,
     Moving,
     Placement,
@@ -23,7 +25,7 @@ from orbitope.infer.fibres import bases, leaves
 from orbitope.infer.fusion import fuse
 from orbitope.infer.roles import UNITS, roles
 from orbitope.infer.unification import Unification
-from orbitope.infer.words import Atom, Word
+from orbitope.infer.words import Atom, Factor, Word, common_runs, size_of, starts_of
 
 
 def assemble(graph: Graph, result: Unification) -> SymmetryGroup:
@@ -68,7 +70,13 @@ class _Assembly:
     # axes ----------------------------------------------------------------------------------------------------------
     def _axis(self, word: Word, size: int) -> Axis:
         factors: list[Axis] = []
-        for factor in self.words.resolve(word):
+        rest = list(self.words.resolve(word))
+        while rest:
+            if (count := self.words.interleaved(rest)) is not None:
+                factors.append(self._columns(rest[: count + 1]))
+                rest = rest[count + 1 :]
+                continue
+            factor = rest.pop(0)
             if not isinstance(factor, Atom):
                 factors.append(Fixed(factor.size))
             elif factor.segments is not None:
@@ -80,7 +88,21 @@ class _Assembly:
                 factors.append(Fixed(factor.size))
         if len(factors) == 1:
             return factors[0]
-        return Merged(tuple(factors)) if any(isinstance(f, Moving | Segments) for f in factors) else Fixed(size)
+        return Merged(tuple(factors)) if any(map(_moves, factors)) else Fixed(size)
+
+    def _columns(self, word: Sequence[Factor]) -> Axis:
+        """Families with their index behind them: a part for each run of the index."""
+        *families, index = word
+        assert isinstance(index, Atom)
+        runs = common_runs([[size_of(s) for s in self.words.segments(index)], *(f.sizes for f in families)])  # type: ignore[union-attr]
+        columns = self.words.cut((index,), runs)
+        parts = []
+        for start, column in zip(starts_of(runs), columns, strict=True):
+            members = [x for family in families for x in self.words.member(family, start)]  # type: ignore[arg-type]
+            part = (*members, *column)
+            parts.append(self._axis(part, _size(part)))
+        rows = _size(tuple(families))
+        return Interleaved(rows, tuple(parts)) if any(map(_moves, parts)) else Fixed(rows * index.size)
 
     def group(self) -> SymmetryGroup:
         """Placements, units, bases, diagnostics."""
@@ -136,6 +158,10 @@ def _size(word: Word) -> int:
     for factor in word:
         size *= factor.size
     return size
+
+
+def _moves(axis: Axis) -> bool:
+    return isinstance(axis, Moving | Segments | Interleaved | Merged)
 
 
 def _merge_fixed(parts: tuple[Axis, ...]) -> Axis:

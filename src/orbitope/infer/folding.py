@@ -96,7 +96,7 @@ class _Pass:
             operands, inside = self._operands(node)
             for run in self._runs(node, operands):
                 try:
-                    branches = _Branches(self, run, {*inside, node.name})
+                    branches = _Branches(self, run, node, inside)
                 except _Refused:
                     continue
                 found.append(branches.emit(node, operands, inside))
@@ -174,17 +174,19 @@ def _commutative(node: Node) -> str | None:
 class _Branches:
     """Columns of values that are folded at one site."""
 
-    def __init__(self, step: _Pass, run: Columns, site: set[str]) -> None:
+    def __init__(self, step: _Pass, run: Columns, site: Node, around: Collection[str]) -> None:
         self.step = step
         self.run = run
         self.order: list[int] | None = None
         self.inner: dict[Columns, tuple[Columns, ...]] = {}
         self.leaves: dict[Columns, Node | None] = {}
         self._collect()
-        self._check_users(site)
+        self._check_users({site.name, *around})
+        self.columns_order = self.order or list(range(len(run)))
+        if site.op == "concat" and self.columns_order != sorted(self.columns_order):
+            raise _Refused
         self.nodes: list[Node] = []
         self.made: dict[Columns, str] = {}
-        self.columns_order: list[int] = []
 
     # finding -------------------------------------------------------------------------------------------------------
     def _collect(self) -> None:
@@ -247,9 +249,6 @@ class _Branches:
     # emitting ------------------------------------------------------------------------------------------------------
     def emit(self, node: Node, operands: Sequence[str], inside: Collection[str]) -> Fold:
         """Put the folded branch and what combines it in the place of a node."""
-        self.columns_order = self.order or list(range(len(self.run)))
-        if node.op == "concat" and self.columns_order != sorted(self.columns_order):
-            raise _Refused
         for columns in sorted([*self.inner, *self.leaves], key=lambda c: self.step.at[c[0]]):
             self.made[columns] = self._made(columns)
             if columns in self.inner:

@@ -44,6 +44,10 @@ class Evidence:
     base: Facts
     fibre: Facts
 
+    def parts(self) -> bool:
+        """Whether each position has layers of its own: weights, a module, or hidden units."""
+        return bool(self.own & {Fact.STACKED, Fact.MAPPED} or self.fibre & {Fact.READ, Fact.WRITTEN})
+
 
 Test = Callable[[Evidence], bool]
 
@@ -54,7 +58,7 @@ RULES: tuple[tuple[str, Test, tuple[Fact, ...]], ...] = (
     ("key/value heads", lambda e: F.BATCH in e.own and F.BATCH in e.fibre, (F.BATCH,)),
     ("heads", lambda e: F.BATCH in e.own and bool(e.fibre & {F.INNER, F.FREE, F.SCORES}), (F.BATCH,)),
     ("state dimension", lambda e: F.STATE in e.own, (F.STATE,)),
-    ("experts", lambda e: bool(e.own & {F.STACKED, F.MAPPED}) and F.ROUTED in e.own, (F.ROUTED, F.STACKED, F.MAPPED)),
+    ("experts", lambda e: F.ROUTED in e.own and e.parts(), (F.ROUTED, F.STACKED, F.MAPPED)),
     ("residual stream", lambda e: F.SKIP in e.own, (F.SKIP,)),
     ("recurrent state", lambda e: F.RECURRENT in e.own, (F.RECURRENT,)),
     ("head dimension", lambda e: {F.SCORES, F.ATTENDED, F.INNER} <= e.own, (F.SCORES, F.ATTENDED)),

@@ -131,7 +131,7 @@ class _Walk:
             self.result.unknown.append(node)
         if node.op == "slice" and "s" in bound:
             self._select(node, bound)
-        self._part(bound, indexing.mixed)
+        self._part(bound, indexing)
         reason = Reason(_why_fixed(node), node.place)
         for name in sorted(indexing.fixed & bound.keys()):
             self.words.fix(bound[name], reason)
@@ -177,7 +177,7 @@ class _Walk:
         for name in bound.keys() - {"s"}:
             bound[name] = self.words.restrict(bound[name], word[0], a["start"] // unit, a["stop"] // unit, kept)
 
-    def _part(self, bound: dict[str, Word], mixed: frozenset[str]) -> None:
+    def _part(self, bound: dict[str, Word], indexing: Indexing) -> None:
         """Families that an operation forces to move alike.
 
         An operation that mixes along an index while a family over it stays; and one in which the index stands under
@@ -185,17 +185,25 @@ class _Walk:
         """
         atoms = {name: {x for x in self.words.resolve(word) if isinstance(x, Atom)} for name, word in bound.items()}
         counts = Counter(x for word in bound.values() for x in self.words.resolve(word) if isinstance(x, Atom))
-        consumed = {x for name in mixed & bound.keys() for x in atoms[name]}
-        for name in bound:
-            stays = name not in mixed
-            bound[name] = self.words.without(
-                bound[name], lambda index, stays=stays: counts[index] != 1 or (stays and index in consumed)
-            )
+        consumed = {x for name in indexing.mixed & bound.keys() for x in atoms[name]}
+        deep = {name: Counter(self.words.inside(word)) for name, word in bound.items()}
+        together = _together(indexing, deep)
+
+        def lost(index: Atom, name: str) -> bool:
+            there = counts[index] == 1 or (index in atoms[name] and together[index] == 1)
+            return not there or (name not in indexing.mixed and index in consumed)
+
+        for name, word in bound.items():
+            bound[name] = self.words.without(word, lambda x, at=name: lost(x, at), lambda x: together[x] == 1)
 
     def _settled(self, axes: tuple[Word, ...]) -> tuple[Word, ...]:
         """Families whose index has left the tensor, or stands in it twice, become one word."""
         present = [x for word in axes for x in self.words.resolve(word) if isinstance(x, Atom)]
-        return tuple(self.words.without(word, lambda index: present.count(index) != 1) for word in axes)
+        deep = Counter(x for word in axes for x in self.words.inside(word))
+        return tuple(
+            self.words.without(word, lambda index: present.count(index) != 1, lambda index: deep[index] == 1)
+            for word in axes
+        )
 
     def _build(self, term: Term, bound: dict[str, Word], fixed: frozenset[str], reason: Reason) -> Word:
         match term:
@@ -207,6 +215,20 @@ class _Walk:
                 return tuple(x for factor in factors for x in self._build(factor, bound, fixed, reason))
             case Sum(segments=segments):
                 return self.words.sum([self._build(segment, bound, fixed, reason) for segment in segments])
+
+
+def _together(indexing: Indexing, counts: Mapping[str, Counter[Atom]]) -> Counter[Atom]:
+    """How often each atom stands in one entry: of the segments of an axis an entry is in one only."""
+    total: Counter[Atom] = Counter()
+    seen: set[str] = set()
+    for term in (term for axes in (*indexing.operands, indexing.output) for term in axes if isinstance(term, Sum)):
+        names = [{label.name for label in labels(part)} & counts.keys() - seen for part in term.segments]
+        seen.update(*names)
+        most: Counter[Atom] = Counter()
+        for inner in names:
+            most |= sum((counts[name] for name in inner), Counter())
+        total += most
+    return total + sum((counts[name] for name in counts.keys() - seen), Counter())
 
 
 _WHY = {

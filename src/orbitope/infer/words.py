@@ -9,7 +9,7 @@ how one reshape deep in a network is felt by every parameter.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from math import prod
@@ -418,6 +418,10 @@ class Words:
                 a = list(self.gathered(tuple(a)))
             elif b[0].size < a[0].size:
                 b = list(self.gathered(tuple(b)))
+            self._join_indices(a, b)
+            if (bound := self._interleave(a, b) or self._interleave(b, a)) is not None:
+                merged.extend(bound)
+                continue
             x, y = a.pop(0), b.pop(0)
             if x.size == y.size:
                 merged.extend(self._join(x, y))
@@ -434,6 +438,49 @@ class Words:
                 return (*merged, *fixed[0])
             a, b = list(self.resolve(tuple(a))), list(self.resolve(tuple(b)))
         return self.resolve(tuple(merged))
+
+    def interleaved(self, factors: Sequence[Factor]) -> int | None:
+        """How many families lead a word before their common index, as after a channel shuffle; None where none do."""
+        count = next((k for k, factor in enumerate(factors) if not isinstance(factor, Family)), 0)
+        if count == 0 or not isinstance(index := factors[count], Atom) or index.segments is None:
+            return None
+        families = [factor for factor in factors[:count] if isinstance(factor, Family)]
+        return count if all(self.find(family.index) is index for family in families) else None
+
+    def _join_indices(self, a: Sequence[Factor], b: Sequence[Factor]) -> None:
+        """Where families lead on both sides, the indices behind them are one before the families meet."""
+        first, second = self.interleaved(a), self.interleaved(b)
+        if first is None or second is None or size_of(tuple(a[:first])) != size_of(tuple(b[:second])):
+            return
+        if a[first].size == b[second].size and a[first] is not b[second]:
+            self._join(a[first], b[second])
+
+    def _interleave(self, word: list[Factor], other: list[Factor]) -> Word | None:
+        """Families and the index behind them where a plain atom stands on the other side: the atom becomes those."""
+        atom, count = other[0], self.interleaved(word)
+        if count is None or not isinstance(atom, Atom) or atom.segments is not None:
+            return None
+        run = tuple(word[: count + 1])
+        if atom.size % size_of(run) or atom in self.inside(run):
+            return None
+        if atom.size > size_of(run):
+            first, second = self._split_factor(atom, size_of(run))
+            other[:1] = [*first, *second]
+            (atom,) = first
+            assert isinstance(atom, Atom)
+        if atom.fixed is not None:
+            self.fix(run, atom.fixed)
+        atom.product = run
+        del word[: count + 1], other[0]
+        return run
+
+    def inside(self, word: Word) -> Iterator[Atom]:
+        """Every atom of a word, also within its sums and families, with repetitions."""
+        for factor in self.resolve(word):
+            if isinstance(factor, Atom):
+                yield factor
+            for part in self.parts(factor):
+                yield from self.inside(part)
 
     def _join_families(self, x: Family, y: Family) -> Word:
         """Member by member where they share their index; else all members are one."""
@@ -497,22 +544,34 @@ class Words:
                 found.extend(self.families(part))
         return found
 
-    def without(self, word: Word, lost: Callable[[Atom], bool]) -> Word:
-        """A word in which families over a lost index became one word."""
+    def without(self, word: Word, lost: Callable[[Atom], bool], once: Callable[[Atom], bool] = lambda _: False) -> Word:
+        """A word in which families over a lost index became one word.
+
+        Args:
+            word: the word of one axis.
+            lost: whether an index is not there for the families of this axis.
+            once: whether an index is there once in all axes, however deep: within a segment or member that holds it,
+                families over it keep their meaning.
+        """
         if not any(lost(self.find(family.index)) for family in self.families(word)):
             return self.resolve(word)
+
+        def within(part: Word) -> Word:
+            own = {factor for factor in self.resolve(part) if isinstance(factor, Atom)}
+            return self.without(part, lambda index: lost(index) and not (index in own and once(index)), once)
+
         factors: list[Factor] = []
         for factor in self.resolve(word):
             if isinstance(factor, Wild):
                 factors.append(factor)
             elif isinstance(factor, Family):
-                inner = [self.without(member, lost) for member in factor.members]
+                inner = [within(member) for member in factor.members]
                 gone = lost(self.find(factor.index))
                 rest = Family(factor.index, factor.sizes, tuple(inner))
                 factors.extend(self.collapse(rest) if gone else self.family(rest.index, rest.sizes, inner))
             else:
-                segments = self.segments(factor)
-                factors.extend(self.sum([self.without(part, lost) for part in segments]) if segments else (factor,))
+                torn = any(lost(self.find(family.index)) for family in self.families((factor,)))
+                factors.extend(self.sum([within(part) for part in self.segments(factor)]) if torn else (factor,))
         return tuple(factors)
 
     def has_wild(self, word: Word) -> bool:

@@ -50,6 +50,28 @@ def norm(
     return _norm(b, x, 2 if p is None else p, list(dim or range(x.rank)), keepdim)
 
 
+@lowers("aten.linalg_norm.default")
+def any_norm(
+    b: Builder,
+    x: Value,
+    ord: float | None = None,
+    dim: Sequence[int] | None = None,
+    keepdim: bool = False,
+    **_dtype: Any,
+) -> Value:
+    """A norm of vectors; of matrices the Frobenius norm only."""
+    axes = list(dim or range(x.rank))
+    if ord is not None and len(axes) != 1:
+        raise Refused
+    return _norm(b, x, 2 if ord is None else ord, axes, keepdim)
+
+
+@lowers("aten.frobenius_norm.dim")
+def frobenius_norm(b: Builder, x: Value, dim: Sequence[int], keepdim: bool = False) -> Value:
+    """Root of the sum of squares."""
+    return _norm(b, x, 2, list(dim or range(x.rank)), keepdim)
+
+
 @lowers("aten.cdist.default", "aten._cdist_forward.default")
 def cdist(b: Builder, x: Value, y: Value, p: float = 2, compute_mode: int | None = None) -> Value:
     """Distances of all rows from all rows."""

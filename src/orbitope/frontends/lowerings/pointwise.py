@@ -108,6 +108,14 @@ def addcdiv(b: Builder, x: Value, y: Value, z: Value, *, value: float = 1) -> Va
     return add(b, x, div(b, y, z), alpha=value)
 
 
+@lowers("aten.logit.default", "aten.special_logit.default")
+def logit(b: Builder, x: Value, eps: float | None = None) -> Value:
+    """``log x/(1 − x)``, of x between ε and 1 − ε."""
+    if eps is not None:
+        x = b.pointwise("hardtanh", x, low=eps, high=1 - eps)
+    return b.pointwise("log", div(b, x, sub(b, 1.0, x)))
+
+
 @lowers("aten.lerp.Scalar", "aten.lerp.Tensor")
 def lerp(b: Builder, x: Value, y: Value, weight: Operand) -> Value:
     """``x + weight·(y − x)``."""

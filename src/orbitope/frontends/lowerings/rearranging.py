@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from orbitope.frontends.builder import Builder, Value
+from orbitope.frontends.lowerings.lookup import taken
 from orbitope.frontends.lowerings.registry import Refused, lowers
 from orbitope.frontends.lowerings.structure import cat, repeat, split_with_sizes
 
@@ -147,3 +148,42 @@ def empty(b: Builder, x: Value, *args: Any, dtype: torch.dtype | None = None, **
 def reserved(b: Builder, shape: Sequence[int], *, dtype: torch.dtype | None = None, **_options: Any) -> Value:
     """Memory whose content means nothing, as zeros."""
     return b.constant(torch.zeros((), dtype=dtype or torch.get_default_dtype()).expand([int(n) for n in shape]))
+
+
+@lowers("aten.as_strided.default")
+def as_strided(
+    b: Builder, x: Value, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None
+) -> Value:
+    """Entries at regular places of memory without gaps; axes that stay as they are, before and behind, are carried."""
+    order = _by_stride(b.place.strides or ())
+    x = b.transpose(x, order)  # as it lies in memory
+    before = [(n, prod(x.shape[k + 1 :])) for k, n in enumerate(x.shape)]
+    if [step for _, step in before] != [(b.place.strides or ())[k] for k in order]:
+        raise Refused
+    turned = _by_stride(stride)
+    after = [(size[k], stride[k]) for k in turned]
+    lead = _common(before, after) if not storage_offset else 0
+    tail = _common(before[lead:][::-1], after[lead:][::-1])
+    ends = x.rank - tail
+    width = prod(x.shape[ends:])
+    places = torch.tensor(storage_offset or 0)
+    for n, step in after[lead : len(after) - tail]:
+        places = places.unsqueeze(-1) + torch.arange(n) * step
+    if (places % width).any() or places.max() // width >= prod(x.shape[lead:ends]):
+        raise Refused
+    merged = b.reshape(x, (*x.shape[:lead], prod(x.shape[lead:ends]), *x.shape[ends:]))
+    result = taken(b, merged, lead, b.constant(places // width))
+    return b.transpose(result, [turned.index(k) for k in range(len(size))])
+
+
+def _by_stride(strides: Sequence[int]) -> list[int]:
+    """Axes from the outermost in memory to the innermost."""
+    return sorted(range(len(strides)), key=lambda k: -strides[k])
+
+
+def _common(left: Sequence[tuple[int, int]], right: Sequence[tuple[int, int]]) -> int:
+    """How many pairs two lists begin with alike."""
+    count = 0
+    while count < min(len(left), len(right)) and left[count] == right[count]:
+        count += 1
+    return count

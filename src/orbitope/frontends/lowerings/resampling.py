@@ -23,20 +23,22 @@ def axis_weights(function: Callable[[torch.Tensor], torch.Tensor], size: int, ax
     """The matrix ``[before, after]`` by which a linear, separable operation maps one of its spatial axes.
 
     Args:
-        function: the operation on ``[batch, channel, *space]``, set to leave the other axes at one position.
+        function: the operation on ``[batch, channel, *space]``, set to leave the other axes at two positions: with
+            one, PyTorch's antialiasing is wrong.
         size: positions before.
         axis: which spatial axis.
         space: how many there are.
     """
-    probe = torch.eye(size, dtype=torch.float64).reshape(size, 1, *(size if k == axis else 1 for k in range(space)))
-    return function(probe).reshape(size, -1)
+    rows = torch.eye(size, dtype=torch.float64).reshape(1, size, *(size if k == axis else 1 for k in range(space)))
+    probe = rows.expand(1, size, *(size if k == axis else 2 for k in range(space))).contiguous()
+    return function(probe)[0].movedim(1 + axis, 1).reshape(size, -1, 2 ** (space - 1))[..., 0]
 
 
 def _upsample(name: str, space: int) -> None:
     packet = getattr(torch.ops.aten, name)
 
     def resized(b: Builder, x: Value, on_axis: Callable[[int], Callable[[torch.Tensor], torch.Tensor]]) -> Value:
-        if x.rank != space + 2 or not x.dtype.is_floating_point:
+        if x.rank != space + 2 or not x.dtype.is_floating_point or ("_aa" in name and 1 in x.shape[2:]):
             raise Refused
         for k in range(space):
             x = weighted(b, x, 2 + k, axis_weights(on_axis(k), x.shape[2 + k], k, space))
@@ -48,7 +50,7 @@ def _upsample(name: str, space: int) -> None:
         *corners, factors = rest
 
         def on_axis(k: int) -> Callable[[torch.Tensor], torch.Tensor]:
-            sizes = None if output_size is None else [output_size[j] if j == k else 1 for j in range(space)]
+            sizes = None if output_size is None else [output_size[j] if j == k else 2 for j in range(space)]
             scale = None if factors is None else [factors[j] if j == k else 1.0 for j in range(space)]
             return lambda probe: packet.vec(probe, sizes, *corners, scale)
 
@@ -60,7 +62,7 @@ def _upsample(name: str, space: int) -> None:
         corners, factors = rest[:-space], rest[-space:]
 
         def on_axis(k: int) -> Callable[[torch.Tensor], torch.Tensor]:
-            sizes = [output_size[j] if j == k else 1 for j in range(space)]
+            sizes = [output_size[j] if j == k else 2 for j in range(space)]
             scale = [factors[j] if j == k else None for j in range(space)]
             return lambda probe: packet.default(probe, sizes, *corners, *scale)
 
