@@ -19,6 +19,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from orbitope.errors import FileError, ModelArgumentError, OrbitopeError
+from orbitope.frontends.tracing import quiet
 
 BATCH, TOKENS, TARGETS = 2, 7, 5
 """Sizes of example inputs."""
@@ -88,7 +89,8 @@ def _library(folder: str) -> Any:
 
 def _run(folder: str, what: str, make: Callable[[], Any]) -> Any:
     try:
-        return make()
+        with quiet():
+            return make()
     except OrbitopeError:
         raise
     except Exception as error:  # whatever the library raises about a folder

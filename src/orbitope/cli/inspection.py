@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 @options.weights
 @click.option("--scope", multiple=True, metavar="PATTERN", help="Let only parameters move that match, as features.*")
 @click.option("--all", "everything", is_flag=True, help="Write out every layer and every axis, however many.")
+@click.option("--specialise", is_flag=True, help="Accept a model that branches on its data: see the path taken only.")
 @click.option("--svg", "picture", metavar="FILE.svg", help="Also draw the units and the parameters they tie together.")
 @options.output(".json", "the group as a symmetry file, which other commands take instead of a model", required=False)
 def inspect(
@@ -45,6 +46,7 @@ def inspect(
     weights: str | None,
     scope: tuple[str, ...],
     everything: bool,
+    specialise: bool,
     picture: str | None,
     output: str | None,
 ) -> Result:
@@ -64,9 +66,10 @@ def inspect(
     if model is not None:
         from orbitope.infer import infer
 
-        graph = load_model(model, shapes).graph()
+        graphs = load_model(model, shapes, specialise).graphs()
+        graph = graphs[0]
         with talk().wait("finding symmetries"):
-            group = infer(graph, scope or None)
+            group = infer(graphs, scope or None)
     else:
         group = load_group(None, symmetry)
     copies = _copies(group, weights) if weights is not None else None
@@ -78,9 +81,9 @@ def inspect(
         from orbitope.files import atomic_write
         from orbitope.reports.units_figure import units_svg
 
-        atomic_write(picture, units_svg(group, label, _summary(group), _forward(graph)))
-    body = _body(label, group, graph, copies, output, picture)
-    return Result("inspect", body, _human(label, group, graph, copies, everything, (output, picture)))
+        atomic_write(picture, units_svg(group, label, _summary(group), _forward(graphs)))
+    body = _body(label, group, graphs, copies, output, picture)
+    return Result("inspect", body, _human(label, group, graphs, copies, everything, (output, picture)))
 
 
 def _copies(group: SymmetryGroup, label: str) -> Count:
@@ -92,13 +95,13 @@ def _copies(group: SymmetryGroup, label: str) -> Count:
         return count(group, loaded.tensors)
 
 
-def _unknown(graph: Graph | None) -> dict[str, list[str]]:
+def _unknown(graphs: Sequence[Graph]) -> dict[str, list[str]]:
     """Operations without a rule, by name, and where they stand."""
-    found: dict[str, list[str]] = {}
-    for node in graph or ():
-        if node.op == "opaque":
-            found.setdefault(node.target, []).append(node.place)
-    return found
+    found: dict[str, dict[str, None]] = {}
+    for node in (node for graph in graphs for node in graph):
+        if node.op == "opaque" and not node.attributes.get("carried"):
+            found.setdefault(node.target, {})[node.place] = None
+    return {name: list(places) for name, places in found.items()}
 
 
 def _notes(group: SymmetryGroup) -> tuple[str, ...]:
@@ -109,7 +112,7 @@ def _notes(group: SymmetryGroup) -> tuple[str, ...]:
 def _body(
     label: str,
     group: SymmetryGroup,
-    graph: Graph | None,
+    graphs: Sequence[Graph],
     copies: Count | None,
     output: str | None,
     picture: str | None,
@@ -148,8 +151,9 @@ def _body(
         ],
         "causes": [cause.to_json() for cause in causes(group)],
         "notes": list(_notes(group)),
-        "unknown_operations": [{"operation": name, "places": places} for name, places in _unknown(graph).items()],
+        "unknown_operations": [{"operation": name, "places": places} for name, places in _unknown(graphs).items()],
         "unused": list(group.unused),
+        "notes": list(group.notes),
         "copies": None if copies is None else copies.to_json(),
         "guarantee": "exact",
         "symmetry": output,
@@ -160,7 +164,7 @@ def _body(
 def _human(
     label: str,
     group: SymmetryGroup,
-    graph: Graph | None,
+    graphs: Sequence[Graph],
     copies: Count | None,
     everything: bool,
     written: Sequence[str | None],
@@ -168,7 +172,7 @@ def _human(
     placements = group.placements.values()
     title = Text.assemble((label, "bold"), (f"   {plural(len(placements), 'tensor')}, ", "dim"))
     title.append(f"{number(sum(prod(p.shape) for p in placements))} entries", "dim")
-    unknown = _unknown(graph)
+    unknown = _unknown(graphs)
     return stack(
         Lines(title, UnitsTree(group, everything)),
         Prose(_sentence(group)),
@@ -224,12 +228,13 @@ def _summary(group: SymmetryGroup) -> str:
     return f"{sets} of interchangeable units, {_magnitude(group)} equivalent copies"
 
 
-def _forward(graph: Graph | None) -> list[str]:
+def _forward(graphs: Sequence[Graph]) -> list[str]:
     """Parameters in the order in which the network uses them."""
-    if graph is None:
-        return []
-    parameters = {node.name: node.attributes["parameter"] for node in graph if node.op == "parameter"}
-    return list(dict.fromkeys(parameters[name] for node in graph for name in node.inputs if name in parameters))
+    found: dict[str, None] = {}
+    for graph in graphs:
+        parameters = {node.name: node.attributes["parameter"] for node in graph if node.op == "parameter"}
+        found |= dict.fromkeys(parameters[name] for node in graph for name in node.inputs if name in parameters)
+    return list(found)
 
 
 def _magnitude(group: SymmetryGroup) -> str:

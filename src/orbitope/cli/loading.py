@@ -111,7 +111,7 @@ def load_model(label: str, shapes: Sequence[str] = (), specialise: bool = False)
     elif ":" not in label and os.path.isdir(label):
         from orbitope.cli.hugging_face import from_folder
 
-        with talk().wait(f"reading {label}"), hush():
+        with talk().wait(f"reading {label}"):
             module, kwargs, checkpoint = from_folder(label)
         model = Model(label, module, (), kwargs, checkpoint=checkpoint)
     else:
@@ -278,7 +278,7 @@ def with_weights(model: Model, weights: Weights, *others: Weights, data: Data | 
     tensors = [t for each in (weights, *others) for t in each.tensors.values()]
     wide = _dtype([*model.module.state_dict().values(), *tensors, *([data.x] if data is not None else [])])
     model.module.to(wide)
-    model.module.load_state_dict(weights.tensors, strict=False)
+    model.module.load_state_dict(weights.tensors, strict=False, assign=model.checkpoint is not None)
     cast = lambda t: t.to(wide) if t.is_floating_point() else t  # noqa: E731
     args, kwargs = pytree.tree_map_only(torch.Tensor, cast, (model.args, dict(model.kwargs)))
     return replace(model, args=args, kwargs=kwargs, program=None)

@@ -164,12 +164,16 @@ def as_strided(
     after = [(size[k], stride[k]) for k in turned]
     lead = _common(before, after) if not storage_offset else 0
     tail = _common(before[lead:][::-1], after[lead:][::-1])
-    ends = x.rank - tail
-    width = prod(x.shape[ends:])
-    places = torch.tensor(storage_offset or 0)
-    for n, step in after[lead : len(after) - tail]:
-        places = places.unsqueeze(-1) + torch.arange(n) * step
-    if (places % width).any() or places.max() // width >= prod(x.shape[lead:ends]):
+    while True:  # what steps into the middle of trailing axes takes them apart
+        ends = x.rank - tail
+        width = prod(x.shape[ends:])
+        places = torch.tensor(storage_offset or 0)
+        for n, step in after[lead : len(after) - tail]:
+            places = places.unsqueeze(-1) + torch.arange(n) * step
+        if not tail or not (places % width).any():
+            break
+        tail -= 1
+    if places.max() // width >= prod(x.shape[lead:ends]):
         raise Refused
     merged = b.reshape(x, (*x.shape[:lead], prod(x.shape[lead:ends]), *x.shape[ends:]))
     result = taken(b, merged, lead, b.constant(places // width))
