@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from explanations import REASONS, kind
+from explanations import REASONS, is_gap, kind
 from records import Record, analysed, load, missed, verdict
 
 LIBRARIES = ("nn", "transformers", "torchvision", "timm")
@@ -142,7 +142,7 @@ def _row(record: Record) -> tuple[str, ...]:
 
 
 def _gap(reason: str, entry: Record) -> bool:
-    return entry["unknown"] or kind(reason) in ("operation without a rule", "reshape", "slice", "other")
+    return entry["unknown"] or is_gap(reason)
 
 
 def _units(record: Record) -> str:

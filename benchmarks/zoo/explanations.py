@@ -24,6 +24,27 @@ REASONS: tuple[tuple[str, str, str], ...] = (
         "for other integers in the input.",
     ),
     (
+        r"view_as_(complex|real).*tells positions apart|real and imaginary",
+        "real and imaginary parts",
+        "Pairs of entries that are read as one complex number; the real part and the imaginary one are not alike.",
+    ),
+    (
+        r"^resample",
+        "coordinates",
+        "Places at which an image is sampled: x is not y, and pixels have their places.",
+    ),
+    (
+        r"^order tells",
+        "order",
+        "The number of a position is itself the result, as for argmax, sort or top-k, and is not followed further: "
+        "codes of a quantiser that are outputs, or the choice among groups of experts.",
+    ),
+    (
+        r"^pick tells",
+        "picked by index",
+        "Entries that indices computed from constants pick: distances between positions.",
+    ),
+    (
         r"convolution tells its spatial positions apart|tells positions apart$|spatial",
         "spatial positions",
         "Taps of a filter and positions of a window differ by where they are; a convolution or a pooling commutes "
@@ -68,7 +89,8 @@ REASONS: tuple[tuple[str, str, str], ...] = (
 
 def kind(reason: str) -> str:
     """The kind of a reason."""
-    return next(name for pattern, name, _ in REASONS if re.search(pattern, reason))
+    text = re.sub(r" \[[^\]]*\]$", "", reason)  # without the operation
+    return next(name for pattern, name, _ in REASONS if re.search(pattern, text))
 
 
 def is_gap(reason: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import signal
 import time
@@ -44,6 +45,7 @@ def measure(make: Callable[[], tuple[nn.Module, Sequence[Any], Mapping[str, Any]
     with _stage("build", report):
         model, args, kwargs = make()
         report({"parameters": sum(p.numel() for p in model.parameters()), "class": type(model).__name__})
+        fresh = copy.deepcopy(model)  # tracing leaves its own tensors in models that cache what they compute
     with _stage("export", report):
         program, traced = _trace(model, args, kwargs)
         targets = Counter(str(n.target) for n in program.graph.nodes if n.op == "call_function")
@@ -59,7 +61,7 @@ def measure(make: Callable[[], tuple[nn.Module, Sequence[Any], Mapping[str, Any]
     with _stage("lowered", report):
         report(try_lowered(program, graph, elements))
     with _stage("real", report):
-        report(try_real(model, args, kwargs, graph, elements))
+        report(try_real(fresh, args, kwargs, graph, elements))
 
 
 def defining_outputs(program: Any) -> list[str]:

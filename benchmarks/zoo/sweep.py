@@ -61,6 +61,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--failed", action="store_true", help="also those that failed or were unsound in it")
     parser.add_argument("--timeout", type=float, default=200, help="seconds for each model")
     parser.add_argument("--budget", type=float, default=1e9, help="seconds after which no model is begun")
+    parser.add_argument("--memory", type=float, default=8, help="GiB of address space for each model")
     parser.add_argument("--jobs", type=int, default=1, help="how many models at the same time")
     parser.add_argument("--summary", type=Path, nargs="*", help="only summarise these files")
     return parser.parse_args()
@@ -89,13 +90,13 @@ def _sweep(todo: Sequence[Entry], options: argparse.Namespace) -> None:
     for entry in todo:
         if time.perf_counter() - start > options.budget:
             break
-        record = run(entry, options.timeout)
+        record = run(entry, options.timeout, int(options.memory * 2**30))
         os.write(output, (json.dumps(record) + "\n").encode())
         print(one_line(record), flush=True)
     os.close(output)
 
 
-def run(entry: Entry, seconds: float) -> Record:
+def run(entry: Entry, seconds: float, memory: int) -> Record:
     """The record of one model, measured in a process of its own that is ended when its time is up."""
     receive, send = os.pipe()
     start = time.perf_counter()
@@ -103,6 +104,7 @@ def run(entry: Entry, seconds: float) -> Record:
     if child == 0:
         os.close(receive)
         signal.alarm(int(seconds) + 5)  # in case that the parent is ended first
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
         _child(entry, send)
     os.close(send)
     record: Record = {"key": entry.key, "name": entry.name, "library": entry.library, "attention": entry.attention}

@@ -18,6 +18,7 @@ from orbitope.group import Element
 from orbitope.primitives.evaluation import evaluate
 
 Record = dict[str, Any]
+_CONTROLS = 12  # parameters that are left in place, one at a time, until an output notices
 
 
 class _Recasting(TorchArithmetic):
@@ -90,7 +91,8 @@ def try_real(
         image = g.act(state)
         errors.append(_difference(values(before), values(run(image, wide))))
     changed = [name for name in image if not torch.equal(image[name], state[name])]
-    for name in sorted(changed, key=lambda n: -state[n].dim())[:4]:
+    changed.sort(key=lambda n: -state[n].dim())
+    for name in changed[:: max(1, len(changed) // _CONTROLS)]:
         placement = group.placement(name)
         stay = {alias: state[alias] for alias in (placement.names if placement else (name,)) if alias in state}
         broken = run({**image, **stay}, wide)

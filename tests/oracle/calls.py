@@ -52,6 +52,8 @@ class Operand:
                 return torch.randperm(self.shape[0], generator=generator)
             case "b":
                 return torch.rand(self.shape, generator=generator) < 0.5
+            case _:
+                pass
         shape = (*self.shape, 2) if self.kind == "c" else self.shape
         found = torch.rand(shape, generator=generator, dtype=torch.float64)
         found = self.low + (self.high - self.low) * found
@@ -86,8 +88,10 @@ def _make(kind: str, *shape: int, low: float | None = None, high: float | None =
     return Operand(kind, shape, float(lowest), float(high if high is not None else 2.0))
 
 
-VOCABULARY: dict[str, Any] = {kind: partial(_make, kind) for kind in "fcdipbnm"}
-VOCABULARY |= {"torch": torch, "device": torch.device, "inf": inf, "nan": nan}
+VOCABULARY: dict[str, Any] = {
+    **{kind: partial(_make, kind) for kind in "fcdipbnm"},
+    **{"torch": torch, "device": torch.device, "inf": inf, "nan": nan},
+}
 
 
 @dataclass(frozen=True)

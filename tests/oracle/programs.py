@@ -49,7 +49,8 @@ def network(sample: Sample, select: int = 0) -> Graph:
     made = _Program(sample)
     p = made.placeholder(WEIGHTS, weights, parameter=True)
     placeholders = [
-        made.placeholder(name, tensor, x.moves) for name, tensor, x in zip(names(sample), drawn, sample.operands, strict=True)
+        made.placeholder(name, tensor, x.moves)
+        for name, tensor, x in zip(names(sample), drawn, sample.operands, strict=True)
     ]
     operands = [made.cast(x, node) for x, node in zip(sample.operands, placeholders, strict=True)]
     args, kwargs = sample.call(operands)

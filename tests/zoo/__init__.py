@@ -11,6 +11,7 @@ from tests.zoo import (  # noqa: F401  # isort: skip
     convnets,
     decoders,
     encoders,
+    entries,
     experts,
     functions,
     generative,

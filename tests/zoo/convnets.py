@@ -194,7 +194,6 @@ architecture(
     fac(2, 2, 4) * fac(4) * fac(2, 2) * fac(4) * fac(4) * fac(5),
     "stem 2!·2!·4!: two channels pass twice, two pass and then are computed with, four are computed with; the first "
     "unit has 4! inside and 2!·2! behind, where again two pass; the second 4! inside and 4! behind; head 5!",
-    awaits="interleaved units of different sets",
 )
 
 

@@ -246,7 +246,7 @@ class Capsules(nn.Module):
         return x * size / (1 + size) / torch.sqrt(size + 1e-8)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        u = self._squash(self.conv(x).view(-1, 3, 4, 2 * 3).transpose(2, 3)).flatten(1, 2)
+        u = self._squash(self.conv(x).view(x.shape[0], 3, 4, 2 * 3).transpose(2, 3)).flatten(1, 2)
         votes = torch.einsum("iode,bie->biod", self.votes, u)
         logits = torch.zeros(votes.shape[:3], dtype=x.dtype)
         for _ in range(2):
@@ -360,7 +360,6 @@ architecture(
     example((4, 3)),
     fac(6),
     "I!: rows 2k and 2k + 1 go together",
-    awaits="slices with a step",
 )
 
 

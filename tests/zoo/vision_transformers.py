@@ -163,7 +163,6 @@ architecture(
     fac(5) * _BLOCK**2 * fac(7) * fac(2) * fac(3) ** 4 * fac(9),
     "D!·(h!·d!²ʰ·I!)²·D'!·h'!·d'!²ʰ'·I'!: windows and rolls move places only; the table's columns are heads; "
     "merging has the D units four times on one axis",
-    awaits="rolls",
 )
 
 

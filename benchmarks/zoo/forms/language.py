@@ -61,7 +61,7 @@ def _qwen_mixture(c: Any) -> float:
     attention = grouped(c.num_key_value_heads, c.num_attention_heads, head_size(c))
     shared = F(getattr(c, "shared_expert_intermediate_size", 0))
     return F(c.hidden_size) + c.num_hidden_layers * (
-        attention + experts(c.num_experts, c.moe_intermediate_size) + shared
+        attention + experts(c.num_experts, getattr(c, "moe_intermediate_size", c.intermediate_size)) + shared
     )
 
 

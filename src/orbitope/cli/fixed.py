@@ -67,8 +67,8 @@ def causes(group: SymmetryGroup) -> list[Cause]:
         found.setdefault(re.sub(r"[._@]?\d+", "", d.reason), []).append(d)
     return [
         Cause(
-            same[0].reason,
-            len({d.reason for d in same}) - 1,
+            re.sub(r"@\d+", "", same[0].reason),  # the mark of a second trace
+            len({re.sub(r"@\d+", "", d.reason) for d in same}) - 1,
             tuple(same),
             tuple(dict.fromkeys(d.place for d in same if d.place)),
         )

@@ -125,7 +125,7 @@ def _built(library: Any, described: Mapping[str, Any], config: Any) -> nn.Module
         for name, parameter in part._parameters.items():
             if parameter is not None and not parameter.is_meta:
                 part._parameters[name] = nn.Parameter(parameter.to("meta"), requires_grad=parameter.requires_grad)
-    module.tie_weights()
+    module.tie_weights()  # pyright: ignore[reportCallIssue]
     return module
 
 

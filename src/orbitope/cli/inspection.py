@@ -62,12 +62,11 @@ def inspect(
     if picture is not None:
         check_output(picture, ".svg")
     label = model or symmetry or ""
-    graph: Graph | None = None
+    graphs: Sequence[Graph] = ()
     if model is not None:
         from orbitope.infer import infer
 
         graphs = load_model(model, shapes, specialise).graphs()
-        graph = graphs[0]
         with talk().wait("finding symmetries"):
             group = infer(graphs, scope or None)
     else:
@@ -102,11 +101,6 @@ def _unknown(graphs: Sequence[Graph]) -> dict[str, list[str]]:
         if node.op == "opaque" and not node.attributes.get("carried"):
             found.setdefault(node.target, {})[node.place] = None
     return {name: list(places) for name, places in found.items()}
-
-
-def _notes(group: SymmetryGroup) -> tuple[str, ...]:
-    """What is worth knowing of the analysis itself."""
-    return tuple(getattr(group, "notes", ()))
 
 
 def _body(
@@ -150,10 +144,9 @@ def _body(
             for d in group.diagnostics
         ],
         "causes": [cause.to_json() for cause in causes(group)],
-        "notes": list(_notes(group)),
+        "notes": list(group.notes),
         "unknown_operations": [{"operation": name, "places": places} for name, places in _unknown(graphs).items()],
         "unused": list(group.unused),
-        "notes": list(group.notes),
         "copies": None if copies is None else copies.to_json(),
         "guarantee": "exact",
         "symmetry": output,
@@ -181,7 +174,7 @@ def _human(
         _section("operations without a rule, which fix what they touch", _operations(unknown)) if unknown else None,
         _section("tied, moved as one", _tied(group)) if _tied(group) else None,
         _section("not read by the network, never moved", Prose(unused(group.unused))) if group.unused else None,
-        _section("notes on the analysis", Lines(*map(Prose, _notes(group)))) if _notes(group) else None,
+        _section("notes on the analysis", Lines(*map(Prose, group.notes))) if group.notes else None,
         Prose(f"wrote {' and '.join(filter(None, written))}") if any(written) else None,
     )
 

@@ -105,7 +105,7 @@ class _Recording:
             _error_on_data_dependent_ops=False,
             record_stack_traces=places,
         )
-        with torch.no_grad(), _exporting(), _module_paths(self.model if places else None):
+        with torch.no_grad(), exporting(), _module_paths(self.model if places else None):
             module = tracer(self.state, tensors)
         return self._program(module, input_names(self.model, self.args, self.kwargs), tensors)
 
@@ -123,7 +123,8 @@ class _Recording:
             if name not in kept:
                 constants[name] = tensor
         for node, name, tensor in zip(placeholders[len(self.state) :], names, tensors, strict=True):
-            node._rename(name)
+            if all(other.name != name for other in module.graph.nodes):
+                node.name = name
             node.meta["val"] = tensor
             specs.append(InputSpec(InputKind.USER_INPUT, TensorArgument(node.name), None))
         for node in _lifted(module, constants):
@@ -151,7 +152,8 @@ class _Recording:
 
 def _written(tensor: Any) -> bool:
     """Whether the model wrote into a tensor."""
-    return isinstance(tensor, FunctionalTensor) and torch._functionalize_has_data_mutation(tensor.elem)
+    seen = getattr(torch, "_functionalize_has_data_mutation")  # noqa: B009: what torch does not declare
+    return isinstance(tensor, FunctionalTensor) and seen(tensor.elem)
 
 
 def _lifted(module: torch.fx.GraphModule, constants: dict[str, torch.Tensor]) -> Iterator[torch.fx.Node]:
@@ -174,14 +176,17 @@ def _lifted(module: torch.fx.GraphModule, constants: dict[str, torch.Tensor]) ->
 
 
 @contextmanager
-def _exporting() -> Iterator[None]:
-    """Libraries that take another way while they are exported, without a look at the data, take it here too."""
-    before = torch.compiler._is_exporting_flag
-    torch.compiler._is_exporting_flag = True
+def exporting() -> Iterator[None]:
+    """Let libraries take the way that they take while they are exported: without a look at the data."""
+    flags = ("_is_exporting_flag", "_is_compiling_flag")
+    before = {name: getattr(torch.compiler, name) for name in flags}
     try:
+        for name in flags:
+            setattr(torch.compiler, name, True)
         yield
     finally:
-        torch.compiler._is_exporting_flag = before
+        for name in flags:
+            setattr(torch.compiler, name, before[name])
 
 
 @contextmanager
@@ -213,4 +218,4 @@ def _module_paths(model: nn.Module | None) -> Iterator[None]:
         traceback.current_meta.pop("nn_module_stack", None)
 
 
-__all__ = ["input_names", "input_shapes", "record"]
+__all__ = ["exporting", "input_names", "input_shapes", "record"]

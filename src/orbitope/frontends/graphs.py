@@ -54,7 +54,11 @@ def graphs(
         if also is not None:
             return _noted([first, *(lower(trace(model, *each, specialise=specialise), outputs) for each in also)])
         with quiet(), without_entries(model):
-            example, axes = grown(model, *moved(model, args, named))
+            longer = grown(model, *moved(model, args, named))
+        if longer is None:
+            _refuse_unseen(args, named)
+            return _noted([first], "seen at one size of its inputs: which others the model takes is not known")
+        example, axes = longer
         if not axes:
             return _noted([first], "seen at one size of its inputs: the model takes no other")
         refuse_length_one(model, args, named, axes)
@@ -62,7 +66,8 @@ def graphs(
         try:
             second = _second(model, example, outputs, first)
         except OrbitopeError as error:
-            _refuse_single(args, named, axes, error)
+            if any(0 in found for found in axes.values()):
+                _refuse_unseen(args, named, error)
             return _noted([first], f"seen at one size of its inputs: {_told(shapes)} could not be traced")
         seen = f"seen at two sizes of its inputs: {_told(input_shapes(model, args, named))}, and {_told(shapes)}"
         return _noted([first, second], seen)
@@ -82,14 +87,13 @@ def _second(model: nn.Module, example: Example, outputs: Sequence[str] | None, f
     return lower(trace(model, args, kwargs, specialise=bool(first.decisions)), outputs)
 
 
-def _refuse_single(
-    args: Sequence[Any], kwargs: Mapping[str, Any], axes: Mapping[str, Sequence[int]], error: OrbitopeError
-) -> None:
+def _refuse_unseen(args: Sequence[Any], kwargs: Mapping[str, Any], error: OrbitopeError | None = None) -> None:
+    """Refuse a batch of 1 where no larger one was seen."""
     tensors = [leaf for leaf in pytree.tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
-    if any(tensor.dim() and tensor.shape[0] == 1 for tensor in tensors) and any(0 in found for found in axes.values()):
+    if any(tensor.dim() and tensor.shape[0] == 1 for tensor in tensors):
         raise InputError(
-            "the batch of the example inputs has size 1, and a larger one cannot be traced",
-            got=error.what,
+            "the example inputs hold one example, and the model cannot be traced on two",
+            got=None if error is None else error.what,
             why="what a model does along an axis of size 1 cannot be seen",
             fix="pass example inputs with a batch of 2 or more",
         ) from error

@@ -10,7 +10,7 @@ from torch import nn
 from torch.utils import _pytree as pytree
 
 from orbitope.errors import InputError
-from orbitope.frontends.fallbacks import input_names, input_shapes
+from orbitope.frontends.fallbacks import exporting, input_names, input_shapes
 
 Example = tuple[tuple[Any, ...], dict[str, Any]]
 Spot = tuple[int, int]
@@ -22,14 +22,15 @@ TRIALS = 12
 
 def grown(
     model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]
-) -> tuple[Example, dict[str, tuple[int, ...]]]:
+) -> tuple[Example, dict[str, tuple[int, ...]]] | None:
     """The same inputs with as many axes longer as the model takes.
 
     Axes are grown together that look like one quantity: the leading axes (a batch), then axes of one size, as the
     lengths of tokens and of their mask. The model is run, without gradients, on each candidate.
 
     Returns:
-        The longer inputs, and for each tensor that has longer axes its name and which they are.
+        The longer inputs, and for each tensor that has longer axes its name and which they are. None where the model
+        does not run outside of a trace, as on the meta device if it looks at its data.
     """
     return _Growth(model, args, kwargs).run()
 
@@ -43,7 +44,8 @@ class _Growth:
         self.sizes: dict[Spot, int] = {}
         self.trials = 0
 
-    def run(self) -> tuple[Example, dict[str, tuple[int, ...]]]:
+    def run(self) -> tuple[Example, dict[str, tuple[int, ...]]] | None:
+        """See :func:`grown`."""
         for spots in self._candidates():
             known = [spot for spot in spots if spot in self.sizes]
             if known or self.trials >= TRIALS:
@@ -53,6 +55,8 @@ class _Growth:
                 if self._runs(tried):
                     self.sizes = tried
                     break
+        if not self.sizes and not self._runs({}):
+            return None
         axes: dict[str, tuple[int, ...]] = {}
         for leaf, axis in sorted(self.sizes):
             axes[self.names[leaf]] = (*axes.get(self.names[leaf], ()), axis)
@@ -86,7 +90,7 @@ class _Growth:
         args, kwargs = self._inputs(sizes)
         self.trials += 1
         try:
-            with torch.no_grad():
+            with torch.no_grad(), exporting():
                 self.model(*args, **kwargs)
         except Exception:  # whatever the model raises on inputs that it does not take
             return False

@@ -54,16 +54,14 @@ def trace(
     """
     if isinstance(model, ExportedProgram):
         return _decomposed(model)
-    args = checked(model, args)
+    given = checked(model, args)
     with prepared(model, kwargs or {}) as named, without_entries(model) as buffers:
-        args, named = moved(model, args, named)
+        given, named = moved(model, given, named)
         try:
             with torch.no_grad(), quiet():
-                program = _decomposed(_concrete(torch.export.export(model, args, named, strict=False)))
-        except InputError:
-            raise
+                program = _decomposed(_concrete(torch.export.export(model, given, named, strict=False)))
         except Exception as error:  # whatever the tracer or the model's own code raises
-            program = _recorded(model, args, named, specialise, error)
+            program = _recorded(model, given, named, specialise, error)
         return programs.with_entries(program, buffers)
 
 
@@ -99,16 +97,20 @@ def checked(model: nn.Module, args: Sequence[Any] | torch.Tensor) -> tuple[Any, 
     return (args,) if isinstance(args, torch.Tensor) else tuple(args)
 
 
+class _DataDependentSize(Exception):
+    """A size that depends on data; its argument is the place."""
+
+
 def _concrete(program: ExportedProgram) -> ExportedProgram:
     """The program, unless sizes in it depend on data.
 
     Raises:
-        ExportError: they do.
+        _DataDependentSize: they do.
     """
     for node in program.graph.nodes:
         for value in pytree.tree_leaves(node.meta.get("val")):
             if isinstance(value, torch.Tensor) and free_unbacked_symbols(value):
-                raise ExportError("data-dependent sizes", at=programs.source_line(node))
+                raise _DataDependentSize(programs.source_line(node))
     return program
 
 
@@ -159,14 +161,16 @@ def quiet() -> Iterator[None]:
         logging.disable(level)
 
 
-def _cannot_trace(
-    error: Exception, model: nn.Module, shapes: Mapping[str, Sequence[int]] | None = None
-) -> ExportError:
+def _cannot_trace(error: Exception, model: nn.Module, shapes: Mapping[str, Sequence[int]] | None = None) -> ExportError:
     first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    place, code = _user_frame(error)
+    place, code = (str(error), "") if isinstance(error, _DataDependentSize) else _user_frame(error)
     given = ", ".join(f"{name} {list(shape)}" for name, shape in (shapes or {}).items())
     text = f"{type(error).__name__} {error}"
-    if re.search(r"data-dependent|Could not guard|GuardOnDataDependent|torch\.cond|Dynamic control flow", text):
+    if isinstance(error, _DataDependentSize):
+        first = "the size of a tensor depends on the data"
+        why = "the program depends on the values of its inputs, so one trace is not it"
+        fix = "use a mask instead of selecting entries, or accept what is true of these inputs: specialise=True"
+    elif re.search(r"data-dependent|Could not guard|GuardOnDataDependent|torch\.cond|Dynamic control flow", text):
         why = "the program depends on the values of its inputs (an if or a loop on tensor data), so one trace is not it"
         fix = (
             "replace the branch by tensor operations (torch.where, masks), analyse the parts between the branches, or "
@@ -185,7 +189,7 @@ def _cannot_trace(
         fix = "run torch.export.export(model, args, strict=False) to see its full report, and rewrite that construct"
     return ExportError(
         "the model cannot be exported",
-        at=f"{place}: {code}" if place else None,
+        at=": ".join(filter(None, (place, code))) or None,
         got=f"{type(error).__name__}: {first[:300]}" + (f"; the inputs are {given}" if given else ""),
         why=why,
         fix=fix,

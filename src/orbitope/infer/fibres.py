@@ -15,10 +15,11 @@ from orbitope.infer.unification import Unification
 from orbitope.infer.words import Atom, Family, Wild, Word, Words, common_runs, size_of, starts_of
 
 
-def leaves(words: Words, axes: Sequence[Word]) -> Iterator[list[tuple[Atom, ...]]]:
+def leaves(words: Words, axes: Sequence[Word], alike: bool = True) -> Iterator[list[tuple[Atom, ...]]]:
     """The plain atoms of each axis of a tensor, once for each choice of segments of its sums.
 
     An index of families is chosen once for the whole tensor, so that each family yields the member that belongs.
+    Without ``alike`` segments of an axis that consist of the same atoms, as single positions do, are chosen once.
     """
     plain = [words.resolve(word) for word in axes]
     runs: dict[Atom, list[int]] = {}
@@ -28,7 +29,8 @@ def leaves(words: Words, axes: Sequence[Word]) -> Iterator[list[tuple[Atom, ...]
         runs[index] = common_runs([family.sizes, runs.get(index, own)])
     for starts in product(*(starts_of(sizes) for sizes in runs.values())):
         at = dict(zip(runs, starts, strict=True))
-        yield from map(list, product(*(_choices(words, word, at) for word in plain)))
+        found = (_choices(words, word, at) for word in plain)
+        yield from map(list, product(*(choices if alike else dict.fromkeys(choices) for choices in found)))
 
 
 def _choices(words: Words, word: Word, at: Mapping[Atom, int]) -> list[tuple[Atom, ...]]:
@@ -95,14 +97,14 @@ def _all_leaves(result: Unification) -> Iterator[Leaf]:
 
 
 def _tensor(words: Words, axes: Iterable[Word]) -> Iterator[Leaf]:
-    for choice in leaves(words, list(axes)):
+    for choice in leaves(words, list(axes), alike=False):
         yield Counter(atom for part in choice for atom in part), frozenset()
 
 
 def _joint(words: Words, labels: dict[str, Word], mixed: frozenset[str]) -> Iterator[Leaf]:
     """The virtual tensor over all indices of an operation; it catches Gram matrices, where an atom meets itself."""
     names = sorted(labels)
-    for choice in leaves(words, [labels[name] for name in names]):
+    for choice in leaves(words, [labels[name] for name in names], alike=False):
         counts = Counter(atom for part in choice for atom in part)
         moved = {atom for name, part in zip(names, choice, strict=True) if name in mixed for atom in part}
         yield counts, frozenset(moved)

@@ -100,5 +100,5 @@ def _digest(tensor: torch.Tensor, name: str) -> Any:
         if stride == 0 and tensor.shape[axis]:
             tensor = tensor.narrow(axis, 0, 1)
     # a copy: a single repeated entry counts as contiguous, and still has stride 0
-    data = tensor.detach().cpu().reshape(-1).clone(memory_format=torch.contiguous_format)
-    return hashlib.blake2b(data.view(torch.uint8).numpy().tobytes() if data.numel() else b"").digest()
+    data = torch.empty(tensor.shape, dtype=tensor.dtype).copy_(tensor.detach().resolve_conj().resolve_neg())
+    return hashlib.blake2b(data.reshape(-1).view(torch.uint8).numpy().tobytes() if data.numel() else b"").digest()

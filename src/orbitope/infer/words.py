@@ -231,6 +231,7 @@ class Words:
         cuts: Mapping[int, Sequence[int]],
     ) -> list[Word]:
         """Factor j is an index of several runs: the factors after it have a word for each run."""
+        known = self._count
         *before, block = self.split(word, [*sizes[:j], prod(sizes[j:])], place)
         after = list(sizes[j + 1 :])
         later = {k - j: v for k, v in cuts.items() if k > j}
@@ -239,21 +240,22 @@ class Words:
         (index,) = self.sum([part[0] for part in parts])
         assert isinstance(index, Atom)
         columns = [[part[k + 1] for part in parts] for k in range(len(after))]
-        families = [
-            self._common_index(index, runs, column) if k + 1 in later else self.family(index, runs, column)
-            for k, column in enumerate(columns)
-        ]
-        return [*before, (index,), *families]
+        return [*before, (index,), *(self._common_index(index, runs, column, known) for column in columns)]
 
-    def _common_index(self, outer: Atom, runs: Sequence[int], column: Sequence[Word]) -> Word:
-        """An index below another one: one atom for all runs of the outer, whose segments are families over it."""
-        heads = [self.resolve(word) for word in column]
-        inner = [self.segments(head[0]) for head in heads if len(head) == 1 and isinstance(head[0], Atom)]
-        if len({tuple(map(size_of, parts)) for parts in inner}) != 1 or len(inner) < len(column) or not inner[0]:
+    def _common_index(self, outer: Atom, runs: Sequence[int], column: Sequence[Word], known: int) -> Word:
+        """A family over ``outer``; where its members are indices themselves, made just now, they become one atom.
+
+        The segments of that atom are families over the outer index, and what is over the inner one stays so.
+        """
+        heads = [x for (x,) in filter(lambda word: len(word) == 1, map(self.resolve, column)) if isinstance(x, Atom)]
+        cuts = {tuple(map(size_of, self.segments(head))) for head in heads}
+        fresh = len(heads) == len(column) and all(head.serial > known for head in heads)
+        if not fresh or len(cuts) != 1 or cuts == {()} or len(set(heads)) == 1:
             return self.family(outer, runs, column)
-        (common,) = self.sum([self.family(outer, runs, members) for members in zip(*inner, strict=True)])
-        for (head,) in heads:
-            assert isinstance(head, Atom) and isinstance(common, Atom)
+        inner = zip(*map(self.segments, heads), strict=True)
+        (common,) = self.sum([self.family(outer, runs, members) for members in inner])
+        for head in heads:
+            assert isinstance(common, Atom)
             head.parent = common
         return (common,)
 
