@@ -87,7 +87,18 @@ def _counts(records: Sequence[Record]) -> Record:
 
 def _model(record: Record) -> Record:
     keys = (
-        *("library", "name", "attention", "class", "parameters", "traced", "operations", "log10_order", "expected"),
+        *(
+            "library",
+            "name",
+            "attention",
+            "class",
+            "parameters",
+            "traced",
+            "sizes",
+            "operations",
+            "log10_order",
+            "expected",
+        ),
         *("units", "unit_count", "error lowered", "error real", "real dtype", "self error", "control", "frozen"),
         *("unknown", "carried", "unknown without parameters", "seconds", "peak_mb", "base_mb"),
     )
@@ -132,7 +143,9 @@ def _row(record: Record) -> tuple[str, ...]:
     way = "" if record["traced"] == "export" else f" ({record['traced']})"
     unknown = ", ".join(f"{_short(name)} {n}" for name, n in record["unknown"].items())
     gaps = sum(e["axes"] for reason, e in record["frozen"].items() if _gap(reason, e))
-    seconds = " ".join(f"{record['seconds'].get(stage, 0):.1f}" for stage in ("export", "lower", "infer"))
+    seconds = " ".join(
+        f"{record['seconds'].get(stage, 0):.1f}" for stage in ("export", "lower", "second size", "infer")
+    )
     name = record["name"] + (f" {record['attention']}" if record["attention"] else "") + way
     if verdict(record) == "unsound":
         name += " **unsound**"

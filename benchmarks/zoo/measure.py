@@ -13,17 +13,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
+from torch.export import ExportedProgram
 from trial import try_lowered, try_real
 
 from orbitope.errors import OrbitopeError
 from orbitope.frontends import lower, programs, trace
+from orbitope.frontends.graphs import _second
+from orbitope.frontends.sizes import grown
+from orbitope.frontends.tracing import quiet
 from orbitope.graph import Graph
 from orbitope.group import SymmetryGroup
 from orbitope.infer import infer
 
-_INFER_SECONDS = 8.0
+_INFER_SECONDS = 60.0
 _SIDE_RESULTS = re.compile(
     r"^(?!last_hidden_state$).*(hidden_state|attentions|past_key|cache|loss|pooler_output|rnn_state|state$|embeddings$|states$)"
 )
@@ -36,7 +39,7 @@ class Stage(Exception):
 
 
 def measure(make: Callable[[], tuple[nn.Module, Sequence[Any], Mapping[str, Any]]], report: Report) -> None:
-    """Build, trace, lower, infer and try two random elements.
+    """Build, trace, lower, trace once more at another size, infer and try two random elements.
 
     Args:
         make: the model in evaluation mode with random weights, and its example inputs.
@@ -54,8 +57,11 @@ def measure(make: Callable[[], tuple[nn.Module, Sequence[Any], Mapping[str, Any]
         outputs = defining_outputs(program)
         graph = lower(program, outputs)
         report({"nodes": len(graph.nodes), "unused": len(graph.unused), **_opaque(graph)})
+    with _stage("second size", report):
+        graphs = _at_another_size(model, args, kwargs, outputs, graph)
+        report({"sizes": len(graphs)})
     with _stage("infer", report), _limited(_INFER_SECONDS):
-        group = infer(graph)
+        group = infer(graphs)
     report(_group(graph, group))
     elements = [group.sample(seed) for seed in (1, 2)]
     with _stage("lowered", report):
@@ -120,14 +126,24 @@ def _failure(stage: str, error: Exception) -> Record:
 def _trace(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Any, str]:
     """The program, and how it was had."""
     try:
-        return trace(model, args, kwargs), "export"
+        program = trace(model, args, kwargs)
+        return program, "export" if isinstance(program, ExportedProgram) else "recorded"
     except OrbitopeError:
-        with torch._functorch.config.patch(fake_tensor_propagate_real_tensors=True):
-            try:
-                return trace(model, args, kwargs), "export with real tensors"
-            except OrbitopeError:
-                pass
-        raise
+        return trace(model, args, kwargs, specialise=True), "recorded, one path"
+
+
+def _at_another_size(
+    model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], outputs: Sequence[str], first: Graph
+) -> list[Graph]:
+    """The graph again, and that of longer inputs, if the model takes any: what both allow is believed."""
+    with quiet():
+        longer = grown(model, args, kwargs)
+    if longer is None or not longer[1]:
+        return [first]
+    try:
+        return [first, _second(model, longer[0], outputs, first)]
+    except OrbitopeError:
+        return [first]
 
 
 def _opaque(graph: Graph) -> Record:

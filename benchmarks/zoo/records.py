@@ -37,6 +37,7 @@ def verdict(record: Record) -> str:
         ``sound, rounds``: on the lowered program they are; the model itself rounds to float32 inside, and its error is
         of that size.
         ``unsound``: an element changes the function.
+        ``random``: the model does not even agree with itself, run twice.
         ``failed``: something before that did not work.
     """
     if not analysed(record):
@@ -44,6 +45,8 @@ def verdict(record: Record) -> str:
     lowered, real, itself = (
         inf if record[k] is None else record[k] for k in ("error lowered", "error real", "self error")
     )
+    if itself > ROUNDING:
+        return "random"
     if not lowered <= TOLERANCE:
         return "unsound"
     if real <= max(TOLERANCE, 100 * itself):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -79,7 +80,8 @@ def try_real(
     except OrbitopeError as error:
         wide, message = False, str(error)
         before = run(state, wide)
-    wanted = [name for name in before if any(name.endswith(f".{x}") or name == x for x in graph.output_names)]
+    ends = tuple(f"_{_plain(name)}" for name in graph.output_names)
+    wanted = [name for name, x in before.items() if isinstance(x, torch.Tensor) and f"_{_plain(name)}".endswith(ends)]
     if not wanted:
         wanted = [n for n, x in before.items() if isinstance(x, torch.Tensor)][: len(graph.output_names)]
 
@@ -106,6 +108,11 @@ def try_real(
         "moved": len(changed),
         "control": control,
     }
+
+
+def _plain(name: str) -> str:
+    """A path in a nested output without brackets, quotes and dots."""
+    return re.sub(r"\W+", "_", name).strip("_")
 
 
 def _difference(before: Sequence[torch.Tensor], after: Sequence[torch.Tensor]) -> float:

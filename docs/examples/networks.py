@@ -16,6 +16,8 @@ class Attention(nn.Module):
     With ``slopes`` every query head has a constant of its own, by which it prefers tokens that are near (as in ALiBi).
     """
 
+    slopes: torch.Tensor | None
+
     def __init__(self, width: int, kv_heads: int = 2, group: int = 3, size: int = 8, slopes: bool = False) -> None:
         """Make the four projections."""
         super().__init__()

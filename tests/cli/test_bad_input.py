@@ -144,7 +144,7 @@ SNAPSHOTS = {
     "no model of that form": (
         ("inspect", "resnet"),
         "error[E105] 'resnet' does not name a model\n"
-        "  fix  a MODEL is one of model.pt2, package.module:factory, file.py:factory, demo:NAME\n",
+        "  fix  a MODEL is one of model.pt2, package.module:factory, file.py:factory, a Hugging Face folder, demo:NAME\n",
     ),
     "an ONNX file": (
         ("inspect", "model.onnx"),
@@ -152,17 +152,18 @@ SNAPSHOTS = {
         "  got  an ONNX file, which is not supported yet\n"
         "  fix  name the PyTorch model that it was written from\n",
     ),
-    "a Hugging Face folder": (
+    "a folder that is none of Hugging Face": (
         ("inspect", "shards"),
-        "error[E105] 'shards' does not name a model\n"
-        "  got  a folder; Hugging Face folders are not supported yet\n"
-        "  fix  write a factory that loads it\n",
+        "error[E501] cannot read shards/config.json\n"
+        "  at   shards\n"
+        "  got  No such file or directory\n"
+        "  why  a folder names a model if it is one of Hugging Face, with a config.json\n",
     ),
     "weights for a model": (
         ("inspect", "a.safetensors"),
         "error[E105] 'a.safetensors' does not name a model\n"
         "  got  weights, which do not say how they are used\n"
-        "  fix  name a model (model.pt2, package.module:factory, file.py:factory, demo:NAME)"
+        "  fix  name a model (model.pt2, package.module:factory, file.py:factory, a Hugging Face folder, demo:NAME)"
         " and add --weights a.safetensors\n",
     ),
     "a symmetry file for a model": (

@@ -124,7 +124,7 @@ class TestLengthOne:
         with pytest.raises(InputError) as raised:
             group(lambda m, x: m.out(relu(m.a(x))), 4, 1, 3, a=L(3, 5), out=L(5, 2))
         text = str(raised.value)
-        assert text.startswith("error[E100] an example input is too short\n  at   axis 1 of input x")
+        assert text.startswith("error[E100] an example input is too short\n  at   axis 1 of input argument_0")
         assert "[4, 1, 3]" in text and "  why  " in text and "two positions or more" in text
 
     def test_tokens(self) -> None:

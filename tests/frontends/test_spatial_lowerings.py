@@ -112,7 +112,8 @@ CASES = {
         lambda x, y, z: F.pad(x, (11, 11), mode="circular"),
         lambda x, y, z: F.pad(z, (1, -2, 0, 3, 2, 0, 1, 1), value=-2.5),
         lambda x, y, z: (torch.ops.aten.reflection_pad2d(y, [3, 1, 0, 4]), torch.ops.aten.replication_pad1d(x, [3, 1])),
-        lambda x, y, z: (torch.ops.aten.reflection_pad1d(x, [0, 5]), torch.ops.aten.replication_pad3d(z, [3, 1, 0, 1, 2, 2])),
+        lambda x, y, z: torch.ops.aten.reflection_pad1d(x, [0, 5]),
+        lambda x, y, z: torch.ops.aten.replication_pad3d(z, [3, 1, 0, 1, 2, 2]),
     ],
     "strided slices": [
         *(
@@ -134,7 +135,8 @@ CASES = {
     ],
     "rolling": [
         lambda x, y, z: (torch.roll(x, 3), torch.roll(x, -4, 2), torch.roll(x, 11, 2), torch.roll(x, 25, -1)),
-        lambda x, y, z: (torch.roll(y, (1, -2), (2, 3)), torch.roll(z, (3, 1, 2), (2, 2, 1)), torch.roll(z, (0, 2), (1, 4))),
+        lambda x, y, z: (torch.roll(y, (1, -2), (2, 3)), torch.roll(z, (3, 1, 2), (2, 2, 1))),
+        lambda x, y, z: torch.roll(z, (0, 2), (1, 4)),
         lambda x, y, z: (x.flip(2), y.flip(0, 3), z.flip(-1, 2)),
     ],
     "windows": [
@@ -146,10 +148,12 @@ CASES = {
             )
             for s in ({}, {"stride": 2}, {"stride": (3, 1), "padding": (1, 2)}, {"dilation": (2, 1), "padding": 2})
         ),
-        lambda x, y, z: (F.unfold(y[:, :, :6], (2, 5), stride=(2, 5)), F.fold(y.reshape(2, 30, 7), (7, 10), (1, 10), stride=(1, 10))),
+        lambda x, y, z: F.unfold(y[:, :, :6], (2, 5), stride=(2, 5)),
+        lambda x, y, z: F.fold(y.reshape(2, 30, 7), (7, 10), (1, 10), stride=(1, 10)),
         lambda x, y, z: F.unfold(y, (3, 4), stride=(3, 4), padding=(1, 1)),
-        lambda x, y, z: F.fold(F.unfold(y, (3, 4), stride=(3, 4), padding=(1, 1)), (7, 10), (3, 4), stride=(3, 4), padding=1),
-        lambda x, y, z: (x.unfold(2, 3, 2), x.unfold(-1, 4, 4), x.unfold(0, 2, 1), x.unfold(1, 2, 3), z.unfold(3, 2, 1).unfold(2, 3, 2)),
+        lambda x, y, z: F.fold(F.unfold(y, 3, padding=1, stride=3), (7, 10), 3, stride=3, padding=1),
+        lambda x, y, z: (x.unfold(2, 3, 2), x.unfold(-1, 4, 4), x.unfold(0, 2, 1), x.unfold(1, 2, 3)),
+        lambda x, y, z: z.unfold(3, 2, 1).unfold(2, 3, 2),
         lambda x, y, z: (y.unfold(2, 7, 1), y.unfold(3, 5, 5), y.unfold(3, 1, 2), y.unfold(3, 2, 7)),
     ],
     "shuffles": [

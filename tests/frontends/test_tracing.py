@@ -243,3 +243,14 @@ class TestRefusals:
             symmetries(net, (torch.randn(4, 9),))
         with pytest.raises(InputError, match="training mode"):
             graphs(copy.deepcopy(net).train(), (X,))
+
+
+class TestChance:
+    def test_a_path_by_chance_is_one_path_too(self) -> None:
+        class Random(Two):
+            def choose(self, x: torch.Tensor) -> torch.Tensor | bool:
+                return torch.rand(()) > 0.5
+
+        with pytest.raises(ExportError, match="specialise=True"):
+            symmetries(Random().eval(), (X,))
+        assert any("one path only" in note for note in symmetries(Random().eval(), (X,), specialise=True).notes)

@@ -164,6 +164,42 @@ TINY: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
         lambda: seq(C1(2, 4, 1, bias=False), nn.GroupNorm(2, 4), nn.ReLU(), C1(4, 1, 1, bias=False)),
         (2, 2, 3),
     ),
+    "shuffled": (
+        lambda: model(
+            lambda m, x: m.out(torch.cat([relu(m.a(x)), torch.tanh(m.b(x))], 1).view(-1, 2, 2).mT.flatten(1)),
+            a=L(1, 2),
+            b=L(1, 2, bias=False),
+            out=L(4, 1, bias=False),
+        ),
+        (4, 1),
+    ),
+    "every other": (
+        lambda: model(
+            lambda m, x: m.p((h := torch.tanh(m.a(x)))[:, ::2]) + m.q(h[:, 1::2].square()),
+            a=L(1, 4),
+            p=L(2, 1, bias=False),
+            q=L(2, 1, bias=False),
+        ),
+        (4, 1),
+    ),
+    "identity": (
+        lambda: model(
+            lambda m, x: m.out(torch.tanh(torch.tanh(m.a(x)) @ (m.w + torch.eye(3).double()))),
+            a=L(2, 3),
+            w=nn.Parameter(torch.zeros(3, 3)),
+            out=L(3, 1, bias=False),
+        ),
+        (4, 2),
+    ),
+    "listed": (
+        lambda: model(
+            lambda m, x: m.p((h := relu(m.a(x)))[:, [-2, -1]]) + m.q(h[:, [0, 1]].square()),
+            a=L(1, 5, bias=False),
+            p=L(2, 1, bias=False),
+            q=L(2, 1, bias=False),
+        ),
+        (4, 1),
+    ),
     "convolution": (lambda: seq(C1(1, 4, 2), nn.ReLU(), C1(4, 2, 2, bias=False)), (2, 1, 5)),
     "flatten after convolution": (
         lambda: seq(C1(1, 3, 2), nn.ReLU(), nn.Flatten(), L(6, 1, bias=False)),

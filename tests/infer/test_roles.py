@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -44,7 +45,7 @@ def dense() -> Made:
 
 @case(n7="residual stream", n5="hidden units")
 def residual() -> Made:
-    def forward(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    def forward(m: Any, x: torch.Tensor) -> torch.Tensor:
         x = m.stem(x)
         return m.out(x + m.down(torch.relu(m.up(x))))
 
@@ -53,7 +54,7 @@ def residual() -> Made:
 
 @case(n7="hidden units")
 def gate_is_no_residual() -> Made:
-    def forward(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    def forward(m: Any, x: torch.Tensor) -> torch.Tensor:
         return m.out(m.a(x) + torch.relu(m.b(x)))
 
     return model(forward, a=L(4, 7), b=L(4, 7), out=L(7, 3)), (torch.randn(2, 4),)
@@ -86,7 +87,7 @@ def group_norm() -> Made:
 # attention ---------------------------------------------------------------------------------------------------------
 @case(n7="residual stream", n5="heads", n4="head dimension (query·key)", n6="head dimension (value)")
 def attention() -> Made:
-    def forward(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    def forward(m: Any, x: torch.Tensor) -> torch.Tensor:
         x = m.stem(x)
         q, k, v = (part(x).unflatten(-1, (5, -1)).transpose(1, 2) for part in (m.a, m.b, m.c))
         return m.out(x + m.d(attend(q, k, v).transpose(1, 2).flatten(2)))
@@ -102,7 +103,7 @@ def attention() -> Made:
     n7="residual stream",
 )
 def grouped_queries() -> Made:
-    def forward(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    def forward(m: Any, x: torch.Tensor) -> torch.Tensor:
         x = m.stem(x)
         q = m.a(x).unflatten(-1, (6, -1)).transpose(1, 2)
         k, v = (part(x).unflatten(-1, (2, -1)).transpose(1, 2).repeat_interleave(3, 1) for part in (m.b, m.c))
@@ -113,7 +114,7 @@ def grouped_queries() -> Made:
 
 @case(n4="head dimension (query·key)", n6="head dimension (value)", n7="hidden units")
 def one_head() -> Made:
-    def forward(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    def forward(m: Any, x: torch.Tensor) -> torch.Tensor:
         x = torch.tanh(m.stem(x))
         return m.out(attend(m.a(x), m.b(x), m.c(x)))
 
@@ -122,7 +123,7 @@ def one_head() -> Made:
 
 @case(n3="heads", n5="head dimension (query·key)", n7="head dimension (value)", n6="residual stream")
 def heads_as_modules() -> Made:
-    def forward(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    def forward(m: Any, x: torch.Tensor) -> torch.Tensor:
         x = torch.tanh(m.stem(x))
         heads = [attend(a(x), b(x), c(x)) for a, b, c in zip(m.a, m.b, m.c, strict=True)]
         return m.out(x + m.mix(torch.cat(heads, -1)))
@@ -137,14 +138,14 @@ def two_towers() -> Made:
 
 
 # experts and branches ----------------------------------------------------------------------------------------------
-def _mixed(m: nn.Module, x: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+def _mixed(m: Any, x: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     hidden = torch.relu(torch.einsum("td,edi->eti", x, m.up))
     return m.out(x + torch.einsum("eti,eid,te->td", hidden, m.down, weights))
 
 
 @case(n5="experts", n9="hidden units", n6="residual stream")
 def experts_in_one_tensor() -> Made:
-    def forward(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    def forward(m: Any, x: torch.Tensor) -> torch.Tensor:
         x = torch.tanh(m.stem(x))
         return _mixed(m, x, m.router(x).softmax(-1))
 
@@ -154,7 +155,7 @@ def experts_in_one_tensor() -> Made:
 
 @case(n5="experts", n9="hidden units", n6="residual stream")
 def experts_as_modules() -> Made:
-    def forward(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    def forward(m: Any, x: torch.Tensor) -> torch.Tensor:
         x = torch.tanh(m.stem(x))
         weights = m.router(x).softmax(-1)
         y = sum(down(torch.relu(up(x))) * weights[:, k : k + 1] for k, (up, down) in enumerate(m.experts))
@@ -166,7 +167,7 @@ def experts_as_modules() -> Made:
 
 @case(n3="branches", n9="hidden units", n5="hidden units", n6="hidden units")
 def parallel_branches() -> Made:
-    def forward(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    def forward(m: Any, x: torch.Tensor) -> torch.Tensor:
         x = torch.tanh(m.stem(x))
         return m.out(sum(down(torch.relu(up(x))) for up, down in m.parts))
 
@@ -176,7 +177,7 @@ def parallel_branches() -> Made:
 
 @case(n3="groups", n4="hidden units", n5="hidden units")
 def block_diagonal() -> Made:
-    def forward(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    def forward(m: Any, x: torch.Tensor) -> torch.Tensor:
         x = torch.relu(m.stem(x)).unflatten(-1, (3, 4))
         return m.out(torch.relu(torch.einsum("bgi,gio->bgo", x, m.blocks)).flatten(1))
 
@@ -186,7 +187,7 @@ def block_diagonal() -> Made:
 # recurrence --------------------------------------------------------------------------------------------------------
 @case(n7="recurrent state")
 def recurrent() -> Made:
-    def forward(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    def forward(m: Any, x: torch.Tensor) -> torch.Tensor:
         h = torch.tanh(m.read(x[:, 0]))
         for t in range(1, 4):
             h = torch.tanh(m.read(x[:, t]) + m.again(h))
@@ -197,7 +198,7 @@ def recurrent() -> Made:
 
 @case(n4="state dimension", n10="hidden units")
 def state_space() -> Made:
-    def forward(m: nn.Module, u: torch.Tensor) -> torch.Tensor:
+    def forward(m: Any, u: torch.Tensor) -> torch.Tensor:
         x = F.silu(m.inp(u))
         step, write, read = F.softplus(m.step(x)), m.write(x), m.read(x)
         h, ys = torch.zeros(2, 10, 4), []
@@ -219,7 +220,7 @@ def embedding() -> Made:
 
 @case(n2="rank", n7="hidden units")
 def low_rank_update() -> Made:
-    def forward(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    def forward(m: Any, x: torch.Tensor) -> torch.Tensor:
         return m.out(torch.relu(F.linear(x, m.first.weight + m.b @ m.a)))
 
     a, b = nn.Parameter(torch.randn(2, 4)), nn.Parameter(torch.randn(7, 2))
@@ -251,7 +252,7 @@ def test_every_role_but_the_last_resort_is_tested() -> None:
 def test_names_of_parameters_play_no_part() -> None:
     """The same network with names that mislead."""
 
-    def forward(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    def forward(m: Any, x: torch.Tensor) -> torch.Tensor:
         x = m.experts(x)
         return m.attention(x + m.router(torch.relu(m.q_proj(x))))
 

@@ -5,10 +5,10 @@ from math import lgamma, log
 import pytest
 import torch
 import torch.nn.functional as F
+from tests.zoo import randomise
 from torch import nn
 
 import orbitope
-from tests.zoo import randomise
 
 
 def f(n):

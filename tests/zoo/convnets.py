@@ -143,10 +143,10 @@ class Reduction(nn.Module):
 architecture(
     "inception",
     lambda: pooled(
-        conv_bn(2, 5), Inception(5, (3, 4, 6, 2, 5, 7)), Reduction(21, 8), Inception(29, (2, 3, 4, 5, 3, 6)), width=15
+        conv_bn(2, 5), Inception(5, (3, 4, 6, 2, 5, 7)), Reduction(21, 8), Inception(29, (2, 3, 4, 5, 6, 3)), width=15
     ),
     SMALL,
-    fac(5) * fac(3, 4, 6, 2, 5, 7) * fac(8) * fac(2, 3, 4, 5, 3, 6),
+    fac(5) * fac(3, 4, 6, 2, 5, 7) * fac(8) * fac(2, 3, 4, 5, 6, 3),
     "one factorial for each convolution: a concatenation lays segments, the pooled input keeps its four",
 )
 
@@ -192,8 +192,9 @@ architecture(
     lambda: pooled(conv_bn(2, 8), ShuffleUnit(8), ShuffleUnit(8), conv_bn(8, 5, 1), width=5),
     SMALL,
     fac(2, 2, 4) * fac(4) * fac(2, 2) * fac(4) * fac(4) * fac(5),
-    "stem 2!·2!·4!: two channels pass twice, two pass and then are computed with, four are computed with; the first "
-    "unit has 4! inside and 2!·2! behind, where again two pass; the second 4! inside and 4! behind; head 5!",
+    "(2!·2!·4!)·4!·(2!·2!)·4!·4!·a!: of the stem two channels pass twice, two pass and then are computed with, four "
+    "are computed with; the first unit has 4! inside and 2!·2! behind, where again two pass; the second 4! inside and "
+    "4! behind; the head a!",
 )
 
 

@@ -138,7 +138,7 @@ architecture(
     lambda: model(lambda m, x: m.c(torch.sin(30.0 * m.b(torch.sin(30.0 * m.a(x))))), a=L(2, 7), b=L(7, 5), c=L(5, 3)),
     example((4, 2)),
     fac(7, 5),
-    "a!·b! (signs besides)",
+    "a!·b!: a sine passes signs, which are not counted here",
 )
 architecture(
     "deeponet",

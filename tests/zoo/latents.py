@@ -89,6 +89,7 @@ architecture(
     example((2, 4, 3)),
     fac(6, 7, 4, 8, 9, 10) * fac(5),
     "E!·D!·d_k!·d_v!·a!·b!·S!: slots enter only through softmaxes and sums over slots",
+    dead=("norm2.bias",),
 )
 
 

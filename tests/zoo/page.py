@@ -12,9 +12,9 @@ from tests.zoo import ARCHITECTURES, ZOO, Case
 PAGE = Path(__file__).parents[2] / "docs" / "architectures.md"
 HEAD = """# Closed forms
 
-For each architecture below the group of exchanges was worked out by hand first, from the equations of the network; then
-the order that Orbitope finds in a miniature of it was compared with the formula, as exact integers. Each miniature is
-written out in `tests/zoo`, with sizes that differ wherever the architecture lets them differ and with random gains,
+For each architecture below the group of exchanges was worked out by hand first, from the equations of the network;
+then the order that Orbitope finds in a miniature of it was compared with the formula, as exact integers. Each of them
+is written out in `tests/zoo`, with sizes that differ wherever the architecture lets them differ and with random gains,
 biases and statistics. Sampled elements, and the exchange of every two neighbouring units, keep the function to 1e-10 in
 float64; every parameter that moves changes the function when it is moved alone.
 
@@ -29,16 +29,16 @@ Three facts explain most of the table.
 * **A residual stream is one set of units.** What is added entry by entry shares its positions, so all layers that write
   to a stream or read from it move together: one D! for the whole depth.
 * **A sum does not know the order of its terms.** Hidden units, heads, experts, states, slots, latents and branches are
-  summed over somewhere; that sum is where the exchange is forgotten. Scores are a sum over the q·k dimension, values are
-  carried to a sum over the v·o dimension, so each head has two sets of its own.
+  summed over somewhere; that sum is where the exchange is forgotten. Scores are a sum over the q·k dimension, values
+  are carried to a sum over the v·o dimension, so each head has two sets of its own.
 * **A constant that differs from position to position fixes them.** Inputs, outputs, rotary angles, slopes, grids and
   masks do; a constant that is the same for several positions leaves those free, and two uses of one constant are two
   constants.
 
-Not counted here: signs and scales, matrix groups, permutations that move several units only at once although no two of
-them may be exchanged (frequencies k and −k of a Fourier transform), and two vectors that are merely added, as the biases
-of two parallel layers, whose entries could be swapped one by one without meaning anything. The models below have one
-bias in such places.
+Not counted here: signs and scales, matrix groups, permutations that move several units only at once although no two
+of them may be exchanged (frequencies k and −k of a Fourier transform), and two vectors that are merely added, as the
+biases of two parallel layers, whose entries could be swapped one by one without meaning anything. The models below
+have one bias in such places.
 """
 
 

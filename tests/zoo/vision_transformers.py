@@ -89,6 +89,7 @@ architecture(
     fac(7) * (fac(3) * fac(4) * fac(4) ** 3 * fac(8)) ** 2,
     "D!·(h!·d!·d!ʰ·I!)²: all heads share the gains of the norms, hence one order of the q·k dimension; v·o is over "
     "heads",
+    dead=("tower.blocks.0.attention.k_norm.bias", "tower.blocks.1.attention.k_norm.bias"),
 )
 
 

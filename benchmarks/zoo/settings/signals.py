@@ -96,6 +96,8 @@ SIGNALS: dict[str, dict[str, Any]] = {
     "timesfm": {"horizon_length": 8, "patch_length": 4, "context_length": 16, "head_dim": 8, "quantiles": [0.3, 0.7]},
     "univnet": {"num_mel_bins": 20},
     "vits": {
+        "noise_scale": 0.0,  # otherwise two runs differ
+        "noise_scale_duration": 0.0,
         "hidden_size": 48,
         "ffn_dim": 80,
         "flow_size": 24,

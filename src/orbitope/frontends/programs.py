@@ -82,13 +82,18 @@ def with_entries(program: Program, buffers: Mapping[str, torch.Tensor]) -> Progr
     return program
 
 
+def is_random(target: Any) -> bool:
+    """Whether an operation draws random numbers."""
+    return torch.Tag.nondeterministic_seeded in getattr(target, "tags", ())
+
+
 def told_by_inputs(program: Traced) -> list[torch.fx.Node]:
-    """The operations that told Python something which depends on the inputs."""
+    """The operations that told Python something which depends on the inputs, or on chance."""
     specs = {spec.arg.name: spec for spec in program.graph_signature.input_specs}
     varies: set[torch.fx.Node] = set()
     for node in program.graph.nodes:
         given = node.op == "placeholder" and specs[node.name].kind == InputKind.USER_INPUT
-        if given or not varies.isdisjoint(node.all_input_nodes):
+        if given or is_random(node.target) or not varies.isdisjoint(node.all_input_nodes):
             varies.add(node)
     return [node for node in program.graph.nodes if not varies.isdisjoint(decisive(node))]
 

@@ -284,7 +284,8 @@ class _Lowering:
         """Where values that depend on the inputs decided the path: other inputs may take another."""
         varies: set[str] = set()
         for node in nodes:
-            if node.op == "input" or not varies.isdisjoint(node.inputs):
+            drawn = node.op == "opaque" and programs.is_random(node.attributes["call"]["function"])
+            if node.op == "input" or drawn or not varies.isdisjoint(node.inputs):
                 varies.add(node.name)
         return tuple(dict.fromkeys(node.place for node in nodes if node.name in told and node.name in varies))
 

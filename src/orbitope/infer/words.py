@@ -199,6 +199,8 @@ class Words:
         for j, runs in sorted((cuts or {}).items()):
             if len(runs) > 1 and prod(sizes[j + 1 :]) > 1:
                 return self._split_runs(word, sizes, j, runs, place, cuts or {})
+            if len(runs) > 1 and prod(sizes[:j]) > 1 and (columns := self._split_columns(word, sizes, j, runs)):
+                return columns
         rest = list(self.resolve(word))
         parts: list[Word] = []
         for size in sizes:
@@ -234,6 +236,8 @@ class Words:
         known = self._count
         *before, block = self.split(word, [*sizes[:j], prod(sizes[j:])], place)
         after = list(sizes[j + 1 :])
+        if len(block) == 1 and isinstance(block[0], Atom) and block[0].segments is not None:
+            runs = common_runs([runs, self._runs(block[0], sizes[j], prod(after))])  # one index, not one in another
         later = {k - j: v for k, v in cuts.items() if k > j}
         pieces = self.cut(block, [run * prod(after) for run in runs], place)
         parts = [self.split(piece, [run, *after], place, later) for piece, run in zip(pieces, runs, strict=True)]
@@ -241,6 +245,18 @@ class Words:
         assert isinstance(index, Atom)
         columns = [[part[k + 1] for part in parts] for k in range(len(after))]
         return [*before, (index,), *(self._common_index(index, runs, column, known) for column in columns)]
+
+    def _split_columns(self, word: Word, sizes: Sequence[int], j: int, runs: Sequence[int]) -> list[Word] | None:
+        """The last factor is an index of several runs, as in ``x[::2]``: what is before it has a word for each run."""
+        plain = self.resolve(word)
+        if len(plain) != 1 or not isinstance(atom := plain[0], Atom) or atom.segments is not None:
+            return None
+        members = [self.atom(prod(sizes[:j]), atom.fixed) for _ in runs]
+        index = self.sum([self.atom(run, atom.fixed) for run in runs])
+        assert isinstance(index[0], Atom)
+        families = self.family(index[0], runs, members)
+        atom.product = (*families, *index)
+        return [*self.split(families, sizes[:j]), index, *(() for _ in sizes[j + 1 :])]
 
     def _common_index(self, outer: Atom, runs: Sequence[int], column: Sequence[Word], known: int) -> Word:
         """A family over ``outer``; where its members are indices themselves, made just now, they become one atom.

@@ -12,6 +12,7 @@ from orbitope.primitives import (
     pooling,
     reduction,
     resampling,
+    scanning,
     scattering,
     structure,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "reduction",
     "register",
     "resampling",
+    "scanning",
     "scattering",
     "structure",
     "walk",

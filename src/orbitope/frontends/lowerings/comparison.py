@@ -86,7 +86,8 @@ def nan_to_num(
     limits = torch.finfo(x.dtype)
     high = limits.max if posinf is None else posinf
     low = limits.min if neginf is None else neginf
-    b.tolerance = torch.inf  # compared in float64, whose largest number is another
+    if None in (posinf, neginf):
+        b.tolerance = torch.inf  # compared in float64, whose largest number is another
     return entrywise(b, "nan_to_num", x, nan=nan or 0.0, posinf=high, neginf=low)
 
 

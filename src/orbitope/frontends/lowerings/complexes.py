@@ -1,4 +1,4 @@
-"""Complex numbers and Fourier transforms: pairs of reals told apart, transformed axes told apart, all others carried."""
+"""Complex numbers and Fourier transforms: real and imaginary parts and transformed axes are told apart, no others."""
 
 from __future__ import annotations
 

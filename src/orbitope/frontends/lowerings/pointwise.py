@@ -282,7 +282,7 @@ def dropout(b: Builder, x: Value, p: float, train: bool) -> Value:
     *("aten.type_as.default", "aten.to.prim_dtype", "aten.to.prim_Device"),
 )
 def cast(b: Builder, x: Value, *args: Any, dtype: torch.dtype | None = None, **_layout: Any) -> Value:
-    """To another dtype: whole numbers are cut, anything but zero is true; rounding of floats is no part of the program."""
+    """To another dtype: integers are cut off, anything but zero is true, floats are real numbers in any precision."""
     target = dtype
     for arg in args:
         target = arg.dtype if isinstance(arg, Value) else arg if isinstance(arg, torch.dtype) else target
