@@ -28,12 +28,6 @@ from torch import nn
 
 print("user code talks on standard output")
 
-if not hasattr(torch.ops.orbitope_tests, "bend"):  # an operation that no rule is written for
-    @torch.library.custom_op("orbitope_tests::bend", mutates_args=())
-    def bend(x: torch.Tensor) -> torch.Tensor: return x.cumsum(-1).flip(-1)
-    @bend.register_fake
-    def _(x): return torch.empty_like(x)
-
 X = torch.linspace(-1, 1, 20).reshape(5, 4)
 
 def mlp(activation=nn.ReLU):
@@ -113,6 +107,12 @@ class Attentive(nn.Module):
         q, k, v = (part(x).unflatten(-1, (3, -1)).transpose(1, 2) for part in (self.q, self.k, self.v))
         x = x + self.mix(((q @ k.transpose(-2, -1)).softmax(-1) @ v).transpose(1, 2).flatten(2))
         return self.head(x + self.deep(torch.relu(self.wide(x))))
+
+if not hasattr(torch.ops.orbitope_tests, "bend"):  # an operation that no rule is written for
+    @torch.library.custom_op("orbitope_tests::bend", mutates_args=())
+    def bend(x: torch.Tensor) -> torch.Tensor: return x.cumsum(-1).flip(-1)
+    @bend.register_fake
+    def _(x): return torch.empty_like(x)
 """
 
 

@@ -45,6 +45,26 @@ def _rows(middle, width=12, out=12):
     return _Net(forward, first=nn.Linear(5, width), last=nn.Linear(out, 3)), (torch.randn(4, 5),)
 
 
+class _Table(nn.Module):
+    """A table of twelve rows of five, changed, and read entry by entry by another table."""
+
+    def __init__(self, change):
+        super().__init__()
+        self.change = change
+        self.first = nn.Linear(4, 12)
+        self.table = nn.Parameter(torch.randn(12, 5))
+        self.reader = nn.Parameter(torch.randn(12, 5))
+        self.last = nn.Linear(1, 3)
+
+    def forward(self, x):
+        rows = (self.change(torch.tanh(self.table)) * self.reader).sum(1)
+        return self.last((self.first(x) * rows).sum(-1, keepdim=True))
+
+
+def _table(change):
+    return _Table(change), (torch.randn(6, 4),)
+
+
 def _interleaved(h):
     return torch.stack([h[:, ::2] * 2, h[:, 1::2].sin()], -1).flatten(1)
 
@@ -91,6 +111,14 @@ CASES = {
     # even units and odd units are two sets, of six each
     "every second unit": (_rows(lambda h: h[:, ::2], out=6), f(6)),
     "pairs rotated": (_rows(lambda h: torch.stack([-h[:, 1::2], h[:, ::2]], -1).flatten(1) + h), f(6)),
+    # entries of a row may move differently from row to row, but for rows that the roll brings together
+    "table of free rows": (_table(torch.sin), f(12) + 12 * f(5)),
+    "rows rolled and added": (_table(lambda t: t + torch.roll(t, 3, 0)), f(3) + 3 * f(5)),
+    "rows rolled by five and added": (_table(lambda t: t + torch.roll(t, 5, 0)), f(5)),
+    "entries rolled and added": (_table(lambda t: t + torch.roll(t, 1, 1)), f(12)),
+    "rows rotated in pairs": (
+        _table(lambda t: t + torch.stack([-t[1::2], t[::2]], 1).flatten(0, 1)), f(6) + 6 * f(5)
+    ),
     "every fourth": (_rows(lambda h: h[:, 1::4], out=3), f(3)),
 }  # fmt: skip
 

@@ -31,9 +31,11 @@ class Verdict:
         moving: how many exchanges the operation lets happen.
         held: how many it does not.
         unsound: elements of the group that change the sum, and by how much.
-        missing: exchanges of whole positions, here and in the result, that the group does not hold.
-        loose: other exchanges that it does not hold: beside one position of another axis, or such that entries of the
-            result change places although its axes do not.
+        missing: places where all exchanges permute whole positions, here and in the result, and the group does not
+            hold one of them.
+        loose: other places of exchanges that it does not hold: beside one position of another axis; where entries of
+            the result change places although its axes do not; where only some pairs of positions may be exchanged, as
+            by a mirror; where entries are moved that the operation does not read.
     """
 
     units: int = 0
@@ -69,17 +71,19 @@ def audit(subject: Subject, group: SymmetryGroup, limit: int) -> Verdict:
     shapes = [tuple(x.shape) for x in subject.draw(0)]
     values = _Values(subject)
     missing: dict[str, bool] = {}
+    partial: set[str] = set()
     for exchange in exchanges(shapes, subject.movable, limit):
         sources = exchange.sources(shapes)
         if not values.keeps(sources, DRAWS):
             verdict.held += 1
+            partial.add(exchange.name)
             continue
         verdict.moving += 1
         if exchange.name in missing or _inside(subject, group, sources) or not values.keeps(sources, MORE):
             continue
-        missing[exchange.name] = not exchange.beside and values.moves_axes(sources)
-    verdict.missing = sorted(name for name, whole in missing.items() if whole)
-    verdict.loose = sorted(name for name, whole in missing.items() if not whole)
+        missing[exchange.name] = not exchange.beside and not values.unread(sources) and values.moves_axes(sources)
+    verdict.missing = sorted(name for name, whole in missing.items() if whole and name not in partial)
+    verdict.loose = sorted(missing.keys() - set(verdict.missing))
     return verdict
 
 
@@ -148,6 +152,16 @@ class _Values:
             before.append(y)
             after.append(z)
         return _equal(_sorted(before), _sorted(after))
+
+    def unread(self, sources: Tensors) -> bool:
+        """Whether the result does not depend on the entries that move."""
+        drawn = self.before(2)
+        (operands, y), (others, _) = drawn
+        mixed = [
+            torch.where(index == torch.arange(len(index)), t.flatten(), other.flatten()).reshape(t.shape)
+            for t, other, index in zip(operands, others, sources, strict=True)
+        ]
+        return torch.equal(self.subject.function(mixed), y)
 
     def moves_axes(self, sources: Tensors) -> bool:
         """Whether that permutation of the result permutes its axes, each on its own."""

@@ -2,16 +2,18 @@
 
 A line is a target, a tab, and a Python expression for ``(args, kwargs)`` in which tensors are written as
 
-=================  ==========================================================================
-``f(3, 4)``        floating entries between −2 and 2; ``f(3, low=.1, high=1)`` others
+===================  ==========================================================================
+``f(3, 4)``          floating entries between −2 and 2; ``f(3, low=.1, high=1)`` others
 ``c(3, 4)``        complex entries
 ``d(3, 3)``        floating entries with a large diagonal, for what inverts or factorises
 ``i(5, high=4)``   index entries from 0 to 4: an input, which never moves
 ``p(5)``           an index that is a permutation
+``u(2, 3, high=4)``  an index without repetitions in any of its rows
+``s(5)``           sorted floating entries: an input, which never moves
 ``b(3, 4)``        a mask: an input, which never moves
 ``n(3, 4)``        integers that are computed from a floating parameter by rounding towards zero
 ``m(3, 4)``        a mask that is computed from a floating parameter by its sign
-=================  ==========================================================================
+===================  ==========================================================================
 """
 
 from __future__ import annotations
@@ -41,7 +43,7 @@ class Operand:
     @property
     def moves(self) -> bool:
         """Whether it is a parameter, or computed from one."""
-        return self.kind not in "ipb"
+        return self.kind not in "ipbus"
 
     def draw(self, generator: torch.Generator) -> torch.Tensor:
         """Random entries: of the parameter where there is one, of the input otherwise."""
@@ -50,6 +52,11 @@ class Operand:
                 return torch.randint(int(self.low), int(self.high) + 1, self.shape, generator=generator)
             case "p":
                 return torch.randperm(self.shape[0], generator=generator)
+            case "u":
+                rows = torch.rand((*self.shape[:-1], int(self.high) + 1), generator=generator)
+                return rows.argsort(-1)[..., : self.shape[-1]]
+            case "s":
+                return torch.rand(self.shape, generator=generator, dtype=torch.float64).sort(-1).values * 3 - 1.5
             case "b":
                 return torch.rand(self.shape, generator=generator) < 0.5
             case _:
@@ -75,11 +82,16 @@ class Operand:
 
     def __repr__(self) -> str:
         """As in the file."""
-        usual = {"i": (0.0, self.high), "p": (self.low, self.high), "b": (self.low, self.high)}
+        usual = {
+            "i": (0.0, self.high),
+            "u": (self.low, self.high),
+            "p": (self.low, self.high),
+            "b": (self.low, self.high),
+        }
         low, high = usual.get(self.kind, (-2.0, 2.0))
         text = [*map(str, self.shape)]
         text += [f"low={self.low:g}"] if self.low != low else []
-        text += [f"high={self.high:g}"] if self.high != high or self.kind == "i" else []
+        text += [f"high={self.high:g}"] if self.high != high or self.kind in "iu" else []
         return f"{self.kind}({', '.join(text)})"
 
 
@@ -89,7 +101,7 @@ def _make(kind: str, *shape: int, low: float | None = None, high: float | None =
 
 
 VOCABULARY: dict[str, Any] = {
-    **{kind: partial(_make, kind) for kind in "fcdipbnm"},
+    **{kind: partial(_make, kind) for kind in "fcdipbusnm"},
     **{"torch": torch, "device": torch.device, "inf": inf, "nan": nan},
 }
 

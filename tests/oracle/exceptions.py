@@ -2,9 +2,39 @@
 
 from __future__ import annotations
 
-EXEMPT: dict[str, str] = {}
+import re
+
+EXEMPT: dict[str, str] = {
+    "aten.empty.memory_format": "its value is whatever stood in memory",
+    "aten.empty_like.default": "its value is whatever stood in memory",
+    "aten.new_empty.default": "its value is whatever stood in memory",
+    "aten.new_empty_strided.default": "its value is whatever stood in memory",
+    "aten._adaptive_avg_pool1d.default": "this version of PyTorch has no such operation",
+    "aten._grouped_mm.default": "PyTorch runs it in half precision only",
+}
+"""Targets without a call in ``calls.txt``."""
+
+_SPACE = "spatial positions are told apart, also where one size makes a mirror image or a set of windows symmetric"
+_REASONS: tuple[tuple[str, str], ...] = (
+    (r"upsample|pool|conv|pad|im2col|col2im|unfold|grid_sampler", _SPACE),
+    (r"flip|roll|diff\.|rot90", "an operation along an axis fixes it; what it does to all positions is not composed"),
+    (r"channel_shuffle", "the axis is kept as two factors; that a shuffle of it is one permutation is not used"),
+    (
+        r"reshape|view|flatten|unflatten",
+        "a factor common to both shapes is not looked for beside factors without a common divisor",
+    ),
+    (r"view_as_complex|view_as_real|fft", "complex numbers are one factor, real and imaginary parts are told apart"),
+    (r"linalg|inverse|cholesky", "matrices are told apart: what a permutation of rows does to factors is not stated"),
+)
 
 
-def justification(target: str) -> str:
-    """Why exchanges that the operation lets happen are not in the group; empty where there is no reason."""
-    return ""
+def justification(target: str, opaque: bool = False) -> str:
+    """Why exchanges that the operation lets happen are not in the group; empty where there is no reason.
+
+    Args:
+        target: the operation.
+        opaque: whether its lowering refused this call.
+    """
+    if opaque:
+        return "kept as it is: nothing is claimed of what is not lowered"
+    return next((reason for pattern, reason in _REASONS if re.search(pattern, target)), "")

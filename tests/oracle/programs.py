@@ -58,7 +58,7 @@ def network(sample: Sample, select: int = 0) -> Graph:
     if isinstance(y.meta["val"], tuple | list):
         y = made.call(operator.getitem, y, select)
     if y.meta["val"].is_complex():
-        y = made.call(ATEN.view_as_real.default, y)
+        y = made.call(ATEN.view_as_real.default, made.call(ATEN.resolve_conj.default, y))
     return lower(made.finish(made.call(ATEN.sum.default, made.call(ATEN.mul.Tensor, y, p))))
 
 

@@ -34,7 +34,6 @@ architecture(
     fac(7, 5),
     "H!·E!: the four gates of a layer share one set of units; the tied head makes those of the last layer the "
     "embedding's",
-    awaits="recurrent layers",
 )
 architecture(
     "gru_two_directions",
@@ -42,7 +41,6 @@ architecture(
     example((2, 6, 3)),
     fac(5) ** 4,
     "(H!)⁴: each layer and direction has units of its own, side by side in what reads them",
-    awaits="recurrent layers",
 )
 architecture(
     "elman",
@@ -50,7 +48,6 @@ architecture(
     example((2, 6, 3)),
     fac(5) ** 3,
     "(H!)³: one set of units for each layer, on both axes of its recurrent matrix",
-    awaits="recurrent layers",
 )
 
 
@@ -122,7 +119,6 @@ architecture(
     example((2, 4, 3)),
     fac(5, 6, 4),
     "H!·S!·A!: encoder units, decoder units, units of the score",
-    awaits="recurrent layers",
 )
 
 

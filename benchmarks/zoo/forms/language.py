@@ -162,8 +162,52 @@ def _persimmon(c: Any) -> float:
 
 
 def _rotated_encoder(c: Any) -> float:
+    """Positions are rotated in all query-key dimensions."""
     h, d = c.num_attention_heads, c.hidden_size // c.num_attention_heads
     return F(c.hidden_size) + c.num_hidden_layers * (heads(h, d, 0) + F(c.intermediate_size))
+
+
+def _rows_of_angles(c: Any) -> float:
+    """The planes of the rotation are a table among the parameters: they move, all heads and layers together."""
+    return F(c.hidden_size // c.num_attention_heads // 2) + _rotated_encoder(c)
+
+
+def _xlnet(c: Any) -> float:
+    return F(c.d_model) + c.n_layer * (heads(c.n_head, c.d_head) + F(c.d_inner))
+
+
+def _funnel(c: Any) -> float:
+    layers = sum(c.block_sizes) + c.num_decoder_layers
+    return F(c.d_model) + layers * (heads(c.n_head, c.d_head) + F(c.d_inner))
+
+
+def _xlm(c: Any) -> float:
+    return F(c.emb_dim) + c.n_layers * (heads(c.n_heads, c.emb_dim // c.n_heads) + F(4 * c.emb_dim))
+
+
+def _ctrl(c: Any) -> float:
+    """Sinusoidal positions that are no parameter pin the stream."""
+    return c.n_layer * (heads(c.n_head, c.n_embd // c.n_head) + F(c.dff))
+
+
+def _prophetnet(c: Any) -> float:
+    """As BART; a table of biases of each layer of the decoder moves along with its heads."""
+    he, hd = c.num_encoder_attention_heads, c.num_decoder_attention_heads
+    encoder = c.num_encoder_layers * (heads(he, c.hidden_size // he) + F(c.encoder_ffn_dim))
+    decoder = c.num_decoder_layers * (2 * heads(hd, c.hidden_size // hd) + F(c.decoder_ffn_dim))
+    return F(c.hidden_size) + encoder + decoder
+
+
+def _squeezebert(c: Any) -> float:
+    """Convolutions in groups: 4 groups of the stream before the feed-forward part, in pairs before attention.
+
+    Heads belong to one of the pairs, hidden units to one of the groups. All groups are nested.
+    """
+    pairs, groups = c.q_groups, c.intermediate_groups
+    stream = F(pairs) + pairs * F(groups // pairs) + groups * F(c.hidden_size // groups)
+    h, d = c.num_attention_heads, c.hidden_size // c.num_attention_heads
+    layer = pairs * F(h // pairs) + 2 * h * F(d) + groups * F(c.intermediate_size // groups)
+    return stream + c.num_hidden_layers * layer
 
 
 def _t5(c: Any) -> float:
@@ -192,7 +236,7 @@ LANGUAGE: dict[str, Form] = {
     **dict.fromkeys(("glm", "starcoder2", "olmo", "olmo2", "cohere", "cohere2", "granite"), _decoder),
     **dict.fromkeys(("helium", "nemotron", "smollm3", "seed_oss", "arcee", "ernie4_5", "olmo3", "glm4"), _decoder),
     "gemma3_text": _fully_rotated,
-    "mixtral": _mixture,
+    **dict.fromkeys(("mixtral", "gpt_oss"), _mixture),
     **dict.fromkeys(("qwen2_moe", "qwen3_moe", "olmoe"), _qwen_mixture),
     "deepseek_v3": _deepseek,
     "falcon": _falcon,
@@ -206,11 +250,18 @@ LANGUAGE: dict[str, Form] = {
     **dict.fromkeys(("bert", "roberta", "xlm-roberta", "camembert", "data2vec-text", "ernie"), _encoder),
     "distilbert": _distilbert,
     "electra": _small_embedding,
-    "roformer": lambda c: F(c.embedding_size) + _rotated_encoder(c),
+    "roformer": lambda c: F(c.embedding_size) + _rows_of_angles(c),
     "albert": _albert,
     **dict.fromkeys(("deberta", "deberta-v2"), _deberta),
     "mpnet": _one_table,
-    "esm": _rotated_encoder,
+    "esm": _rows_of_angles,
+    "xlnet": _xlnet,
+    "funnel": _funnel,
+    **dict.fromkeys(("xlm", "flaubert"), _xlm),
+    "ctrl": _ctrl,
+    "prophetnet": _prophetnet,
+    "squeezebert": _squeezebert,
+    **dict.fromkeys(("tapas", "yoso", "layoutlm", "nystromformer", "big_bird", "ibert"), _encoder),
     **dict.fromkeys(("t5", "mt5"), _t5),
     **dict.fromkeys(("bart", "mbart", "pegasus", "marian", "blenderbot", "blenderbot-small", "plbart"), _bart),
     # sinusoidal positions that are no parameter pin the stream

@@ -19,6 +19,18 @@ def _vit(c: Any) -> float:
     return _stack(c, c.intermediate_size)
 
 
+def _timesformer(c: Any) -> float:
+    """In each layer attention over time, mapped once more, and attention over space."""
+    h = c.num_attention_heads
+    over_time = heads(h, c.hidden_size // h) + F(c.hidden_size)
+    return _vit(c) + c.num_hidden_layers * over_time
+
+
+def _yolos(c: Any) -> float:
+    """Two heads of the network with two hidden layers each, for classes and for boxes."""
+    return _vit(c) + 4 * F(c.hidden_size)
+
+
 def _dinov2(c: Any) -> float:
     return _stack(c, c.mlp_ratio * c.hidden_size)
 
@@ -81,9 +93,15 @@ def _wav2vec2(c: Any) -> float:
 
 
 VISION: dict[str, Form] = {
-    **dict.fromkeys(("vit", "deit", "vit_msn", "ijepa", "yolos", "vivit", "videomae", "timesformer"), _vit),
+    **dict.fromkeys(("vit", "deit", "vit_msn", "ijepa", "vivit"), _vit),
+    # sinusoidal positions that are no parameter pin the stream
+    "videomae": lambda c: _vit(c) - F(c.hidden_size),
+    "timesformer": _timesformer,
+    "yolos": _yolos,
     "beit": _vit,
-    **dict.fromkeys(("dinov2", "dinov2_with_registers"), _dinov2),
+    "dinov2": _dinov2,
+    # tokens without a position, which attention does not tell apart
+    "dinov2_with_registers": lambda c: F(c.num_register_tokens) + _dinov2(c),
     "swin": _swin,
     "swinv2": _swinv2,
     **dict.fromkeys(("convnext", "convnextv2"), _convnext),

@@ -65,6 +65,7 @@ class Parameter:
         trainable: False for buffers such as running statistics.
         members: empty, or the names of several tensors of one shape that stand one after the other along axis 0: the
             parameters of exchangeable modules, which are read as one.
+        part: None, or where this parameter begins along axis 0 of its one member, and how long that is.
     """
 
     names: tuple[str, ...]
@@ -72,6 +73,7 @@ class Parameter:
     dtype: str
     trainable: bool = True
     members: tuple[tuple[str, ...], ...] = ()
+    part: tuple[int, int] | None = None
 
     @property
     def name(self) -> str:

@@ -149,7 +149,7 @@ class Element:
             storage = tensor.untyped_storage().data_ptr()
             key = (owner, storage, tensor.storage_offset(), tuple(tensor.shape), tensor.stride())
             if key not in done or not tensor.numel():
-                moved = tensor if placement is None else mover.moved(name, tensor, placement)
+                moved = tensor if placement is None else mover.moved(name, tensor)
                 done[key] = moved.clone() if moved.untyped_storage().data_ptr() == storage else moved
             result[name] = done[key]
         return result
@@ -225,14 +225,19 @@ class _Mover:
 
     def __init__(self, element: Element, params: Mapping[str, torch.Tensor]) -> None:
         self.params = params
+        self.group = element.group
         self.units = element.group.by_name
         # each row is inverted in its place: fibres move before the base that would move their rows
         self.inverses = {name: p.argsort(dim=-1) for name, p in element.permutations.items() if _moved(p)}
         self.order = element.group.innermost_first(self.inverses)
         self.whole: dict[str, torch.Tensor] = {}
 
-    def moved(self, name: str, tensor: torch.Tensor, placement: Placement) -> torch.Tensor:
-        """The image of a tensor that stands under one of the placement's names; itself where nothing moves it."""
+    def moved(self, name: str, tensor: torch.Tensor) -> torch.Tensor:
+        """The image of a tensor; itself where nothing moves it."""
+        placement, *others = self.group.parts(name)
+        if others:
+            runs = [self._image(part.gather({name: tensor}), part) for part in (placement, *others)]
+            return torch.cat(runs)
         if not placement.moved_by() & self.inverses.keys():
             return tensor
         if not placement.members or name in placement.names:

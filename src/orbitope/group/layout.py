@@ -131,6 +131,7 @@ class Placement:
         trainable: False for buffers such as running statistics.
         members: empty, or the state-dict names of several tensors of one shape which, one after the other along axis
             0, are this parameter: those of exchangeable modules. Its own name is then no state-dict name.
+        part: None, or where this parameter begins along axis 0 of its one member, and how long that is.
     """
 
     names: tuple[str, ...]
@@ -138,6 +139,7 @@ class Placement:
     axes: tuple[Axis, ...]
     trainable: bool = True
     members: tuple[tuple[str, ...], ...] = ()
+    part: tuple[int, int] | None = None
 
     @property
     def tensors(self) -> tuple[tuple[str, ...], ...]:
@@ -147,6 +149,8 @@ class Placement:
     @property
     def piece(self) -> tuple[int, ...]:
         """Shape of one of these tensors; of scalars (1,)."""
+        if self.part is not None:
+            return (self.part[1], *self.shape[1:])
         count = len(self.tensors)
         return (self.shape[0] // count, *self.shape[1:]) if self.members else self.shape
 
@@ -177,6 +181,8 @@ class Placement:
         found = [part.detach() for part in parts if part is not None]
         if len(found) < len(parts):
             raise KeyError(self.names[0])
+        if self.part is not None:
+            return found[0].narrow(0, self.part[0], self.shape[0])
         return torch.cat([part.reshape(self.piece) for part in found])
 
     def moved_by(self) -> frozenset[str]:

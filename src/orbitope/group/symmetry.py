@@ -88,6 +88,14 @@ class SymmetryGroup:
             for name in names
         }
 
+    def parts(self, name: str) -> tuple[Placement, ...]:
+        """How a tensor moves, by any of its names: one placement, or one for each run of its rows."""
+        found = self.placement(name)
+        if found is None or found.part is None or name in found.names:
+            return () if found is None else (found,)
+        runs = [p for p in self.placements.values() if p.part is not None and p.members == found.members]
+        return tuple(sorted(runs, key=lambda p: p.part or (0, 0)))
+
     def placement(self, name: str) -> Placement | None:
         """How a parameter moves, by any of its names; None where the function does not read it."""
         return self._owner.get(name)
@@ -248,6 +256,7 @@ class SymmetryGroup:
                     "axes": [axis_to_json(axis) for axis in placement.axes],
                     "trainable": placement.trainable,
                     **({"members": [list(names) for names in placement.members]} if placement.members else {}),
+                    **({"part": list(placement.part)} if placement.part else {}),
                 }
                 for placement in self.placements.values()
             ],
@@ -295,9 +304,14 @@ def _read(document: Mapping[str, Any]) -> SymmetryGroup:
         if tuple(axis.size for axis in axes) != shape:
             raise SymmetryFileError("an axis does not have the size of its parameter", at=str(item["names"][0]))
         members = tuple(tuple(map(str, names)) for names in item.get("members", ()))
+        part = None if item.get("part") is None else (int(item["part"][0]), int(item["part"][1]))
+        if part is not None and (len(members) != 1 or not shape or not 0 <= part[0] <= part[1] - shape[0]):
+            raise SymmetryFileError("a part of a parameter lies outside of it", at=item["names"][0])
         if members and (not shape or shape[0] % len(members)):
             raise SymmetryFileError("the members of a parameter do not have equal shares of it", at=item["names"][0])
-        placements[item["names"][0]] = Placement(tuple(item["names"]), shape, axes, bool(item["trainable"]), members)
+        placements[item["names"][0]] = Placement(
+            tuple(item["names"]), shape, axes, bool(item["trainable"]), members, part
+        )
     acts = places(placements)
     units = tuple(
         Units(

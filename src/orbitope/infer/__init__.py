@@ -16,6 +16,7 @@ from orbitope.group import SymmetryGroup
 from orbitope.infer.assembly import assemble
 from orbitope.infer.folding import Fold, fold
 from orbitope.infer.joint import apart, fix_unreached, join
+from orbitope.infer.parts import split
 from orbitope.infer.reading import fix_unread
 from orbitope.infer.routing import route
 from orbitope.infer.signatures import shared
@@ -97,6 +98,7 @@ def infer(graph: Graph | Sequence[Graph], scope: Iterable[str] | None = None, mo
         if folded is None:
             useless |= {each.site for each in folds}  # the traces do not agree on what are branches
             continue
+        folded = split(folded, frozen) if modules else folded
         result = unify(folded, frozen)
         fix_unread(folded, result)
         fix_unreached(folded, result)

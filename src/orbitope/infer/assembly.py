@@ -23,6 +23,7 @@ from orbitope.group import (
 )
 from orbitope.infer.fibres import bases, leaves
 from orbitope.infer.fusion import fuse
+from orbitope.infer.parts import whole
 from orbitope.infer.roles import UNITS, roles
 from orbitope.infer.unification import Unification
 from orbitope.infer.words import Atom, Factor, Word, common_runs, size_of, starts_of
@@ -110,12 +111,15 @@ class _Assembly:
         for name, parameter in self.graph.parameters.items():
             words = self.result.parameters[name]
             axes = tuple(self._axis(word, size) for word, size in zip(words, parameter.shape, strict=True))
-            placements[name] = Placement(parameter.names, parameter.shape, axes, parameter.trainable, parameter.members)
+            placements[name] = Placement(
+                parameter.names, parameter.shape, axes, parameter.trainable, parameter.members, parameter.part
+            )
+        placements = whole(placements)
         acts = places(placements)
         units = tuple(self._units(atom, acts) for atom in self.names if atom.fixed is None)
         fixed_bases = {self.names[atom]: atom.size for atom in self.names if atom.fixed is not None}
         return SymmetryGroup(
-            units, placements, fixed_bases, tuple(self._diagnostics()), self.graph.unused, self.graph.notes
+            units, placements, fixed_bases, tuple(self._diagnostics(placements)), self.graph.unused, self.graph.notes
         )
 
     def _units(self, atom: Atom, acts: dict[str, tuple[tuple[str, int], ...]]) -> Units:
@@ -131,10 +135,12 @@ class _Assembly:
         )
 
     # diagnostics ---------------------------------------------------------------------------------------------------
-    def _diagnostics(self) -> list[Diagnostic]:
+    def _diagnostics(self, placements: Mapping[str, Placement]) -> list[Diagnostic]:
         found: dict[tuple[str, int, str], Diagnostic] = {}
         unknown = {node.name: node for node in self.result.unknown}
-        for name, axes in self.result.parameters.items():
+        for read, axes in self.result.parameters.items():
+            # parts that agree are whole again, under the name of the tensor
+            name = read if read in placements else self.graph.parameters[read].members[0][0]
             for k, word in enumerate(axes):
                 for (leaf,) in leaves(self.words, [word]):
                     for atom in leaf:

@@ -10,7 +10,7 @@ from itertools import pairwise
 from orbitope.errors import LoweringError
 from orbitope.graph import Graph, Indexing, Label, Node, Product, Sum, Term, labels
 from orbitope.infer.constants import constant_words
-from orbitope.infer.words import Atom, Origin, Reason, Word, Words, size_of
+from orbitope.infer.words import Atom, Origin, Reason, Wild, Word, Words, size_of
 from orbitope.primitives import PRIMITIVES
 from orbitope.primitives.base import frozen as frozen_indexing
 
@@ -133,11 +133,22 @@ class _Walk:
             self._select(node, bound)
         self._part(bound, indexing)
         reason = Reason(_why_fixed(node), node.place)
+        returned = {label.name for term in indexing.output for label in labels(term)}
         for name in sorted(indexing.fixed & bound.keys()):
             self.words.fix(bound[name], reason)
+            if name in returned and self._is_constant_somewhere(bound[name]):
+                # a value that is constant along an axis need not be so behind what tells positions apart: cumsum
+                bound[name] = self.words.atom(size_of(bound[name]), reason)
         output = tuple(self._build(term, bound, indexing.fixed, reason) for term in indexing.output)
         self.result.values[node.name] = self._settled(output)
         self.result.uses.append(Use(node, indexing, bound))
+
+    def _is_constant_somewhere(self, word: Word) -> bool:
+        """Whether a word holds a part along which the value is constant."""
+        return any(
+            isinstance(factor, Wild) or any(map(self._is_constant_somewhere, self.words.parts(factor)))
+            for factor in self.words.resolve(word)
+        )
 
     def _match(self, term: Term, word: Word, bound: dict[str, Word], node: Node, axis: int = 0) -> None:
         match term:

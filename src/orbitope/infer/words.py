@@ -199,7 +199,11 @@ class Words:
         for j, runs in sorted((cuts or {}).items()):
             if len(runs) > 1 and prod(sizes[j + 1 :]) > 1:
                 return self._split_runs(word, sizes, j, runs, place, cuts or {})
-            if len(runs) > 1 and prod(sizes[:j]) > 1 and (columns := self._split_columns(word, sizes, j, runs)):
+            if (
+                len(runs) > 1 == max(runs)
+                and prod(sizes[:j]) > 1
+                and (columns := self._split_columns(word, sizes, j, runs))
+            ):
                 return columns
         rest = list(self.resolve(word))
         parts: list[Word] = []
@@ -247,7 +251,10 @@ class Words:
         return [*before, (index,), *(self._common_index(index, runs, column, known) for column in columns)]
 
     def _split_columns(self, word: Word, sizes: Sequence[int], j: int, runs: Sequence[int]) -> list[Word] | None:
-        """The last factor is an index of several runs, as in ``x[::2]``: what is before it has a word for each run."""
+        """The last factor is an index, as in ``x[::2]``: what is before it has a word for each of its positions.
+
+        Not where it is cut into longer runs, as the two halves of a head's dimensions: its own units come first.
+        """
         plain = self.resolve(word)
         if len(plain) != 1 or not isinstance(atom := plain[0], Atom) or atom.segments is not None:
             return None

@@ -3,6 +3,7 @@
 from orbitope.frontends.lowerings import (
     along,
     attention,
+    bags,
     comparison,
     complexes,
     contraction,
@@ -32,6 +33,7 @@ __all__ = [
     "Refused",
     "along",
     "attention",
+    "bags",
     "comparison",
     "complexes",
     "contraction",

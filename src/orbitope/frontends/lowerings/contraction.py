@@ -12,11 +12,12 @@ _LETTERS = "abcdefgh"
 
 @lowers("aten.linear.default")
 def linear(b: Builder, x: Value, weight: Value, bias: Value | None = None) -> Value:
-    """``x Wᵀ + bias`` on the last axis."""
+    """``x Wᵀ + bias`` on the last axis; a weight of one axis is one row, and leaves no axis behind."""
     lead = _LETTERS[: x.rank - 1]
-    if weight.rank != 2:
+    if weight.rank not in (1, 2):
         raise Refused
-    result = b.contract(f"{lead}i,oi->{lead}o", x, weight)
+    row = "o" if weight.rank == 2 else ""
+    result = b.contract(f"{lead}i,{row}i->{lead}{row}", x, weight)
     return result if bias is None else b.pointwise("add", result, bias)
 
 

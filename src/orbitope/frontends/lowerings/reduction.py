@@ -107,7 +107,7 @@ _moments("std_mean", root=True)
 def _quantifier(target: str, holds: str) -> None:
     """Whether some entry, or every entry, is other than zero."""
 
-    @lowers(f"aten.{target}.default", f"aten.{target}.dim", f"aten.{target}.dims")
+    @lowers(*(f"aten.{target}.{form}" for form in ("default", "dim", "dims")), f"aten._is_{target}_true.default")
     def lowering(b: Builder, x: Value, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Value:
         axes = list(range(x.rank)) if dim is None else [dim] if isinstance(dim, int) else list(dim)
         found = b.reduce("amax", entrywise(b, holds, x, dtype=torch.bool), axes, keepdim)
