@@ -23,11 +23,12 @@ SINGLE_THREADED := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test zoo check lint types layers format clean distclean
+.PHONY: help demo test zoo oracle check lint types layers format clean distclean
 
 help:
 	@echo "make demo       install into .venv and run the demonstration; it says where its report is"
 	@echo "make test       install into .venv, then run every check and every test"
+	@echo "make oracle     audit the rule of every operation against the operation and write docs/oracle.md: ten minutes"
 	@echo "make zoo        analyse some 400 public architectures and write docs/coverage.md: two hours, 4 GB of downloads"
 	@echo "make check      the checks alone: ruff, basedpyright, import-linter"
 	@echo "make format     rewrite the sources in the one format"
@@ -41,6 +42,12 @@ demo: $(VENV)/installed-demo
 
 test: check
 	$(SINGLE_THREADED) $(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+
+# --- the oracle ---------------------------------------------------------------------------------------------------
+# Every call of tests/oracle/calls.txt with many exchanges of positions: ten minutes.
+
+oracle: $(VENV)/installed-dev
+	$(SINGLE_THREADED) $(BIN)/python -m tests.oracle.sweep docs/oracle.md
 
 # --- the zoo ------------------------------------------------------------------------------------------------------
 # Not part of the tests. Two environments of its own, because torchvision asks for a newer torch than the package pins.

@@ -106,13 +106,13 @@ def test_every_combination(kind: str, layers: int, directions: int, bias: bool, 
     net = Read(layer, width * directions, lambda result: result[0])
     if given:
         net = Read(Preceded(layer), width * directions, lambda result: result[0])
-        check(net, inputs, fac(7))
+        check(net, inputs, fac(7, I))
     else:
         check(net, inputs, free**count)
 
 
 class Preceded(nn.Module):
-    """A layer whose initial states are inputs, behind a dense layer that keeps seven units of its own."""
+    """A layer whose initial states are inputs, behind dense layers: seven hidden units, and the inputs of the layer are units too."""
 
     def __init__(self, layer: nn.Module) -> None:
         super().__init__()

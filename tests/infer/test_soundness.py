@@ -72,7 +72,20 @@ def test_one_parameter_moved_alone_changes_the_function(name: str) -> None:
         assert changed == (parameter not in dead), (parameter, axis)
 
 
-@pytest.mark.parametrize("name", ["mlp_relu", "maxout", "group_norm", "densenet", "padded_shortcut", "attention"])
+PLANTED = [
+    "mlp_relu",
+    "maxout",
+    "group_norm",
+    "densenet",
+    "padded_shortcut",
+    "attention",
+    "shufflenet_v2",
+    "llama",
+    "t5",
+]
+
+
+@pytest.mark.parametrize("name", PLANTED)
 def test_a_planted_wrong_group_is_noticed(name: str) -> None:
     """The harness itself: leave one parameter out of the action, or act on the wrong axis, and it fails."""
     p = prepared(name)

@@ -39,8 +39,13 @@ def subject(sample: Sample, select: int) -> Subject:
     )
 
 
-def examine(sample: Sample, limit: int) -> list[Finding]:
-    """Every result of a call that depends on what may move.
+def examine(sample: Sample, limit: int, modules: bool = True) -> list[Finding]:
+    """Every result of a call.
+
+    Args:
+        sample: the call.
+        limit: how many exchanges are tried at most.
+        modules: whether operands of one shape are also taken for exchangeable modules, and that is audited too.
 
     Raises:
         LoweringError: the lowering and the operation disagree.
@@ -52,6 +57,7 @@ def examine(sample: Sample, limit: int) -> list[Finding]:
         graph = network(sample, select)
         opaque = any(node.op == "opaque" and node.target == sample.target for node in graph)
         verdict = audit(subject(sample, select), infer(graph, modules=False), limit)
-        verdict.unsound += changes(subject(sample, select), infer(graph))
+        if modules:
+            verdict.unsound += changes(subject(sample, select), infer(graph))
         found.append(Finding(sample, select, opaque, verdict))
     return found

@@ -42,9 +42,13 @@ class Row:
             return "unsound"
         if self.errors:
             return "failed"
-        if self.names("missing"):
-            return "missing" if not justification(self.target) else "correct, bounded"
-        return "correct"
+        return "missing" if self.reasons else "correct"
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why exchanges that pass are not held."""
+        lacking = [f for f in self.findings if f.verdict.missing]
+        return sorted({justification(self.target, f.opaque) or "no reason is known" for f in lacking})
 
 
 def audited(calls: dict[str, list[Sample]], limit: int) -> Iterator[Row]:
@@ -79,18 +83,17 @@ def _table(rows: list[Row]) -> Iterator[str]:
     yield "Written by `make oracle`; `tests/oracle/` explains how each verdict is reached."
     yield ""
     yield ", ".join(f"{count} {word}" for word, count in sorted(counts.items())) + "."
-    yield f"Not audited: {', '.join(f'{name} ({EXEMPT.get(name, 'no call is written down')})' for name in without)}."
+    reasons = [f"`{name}` ({EXEMPT.get(name, 'no call is written down')})" for name in without]
+    yield f"Not audited: {', '.join(reasons) or 'nothing'}."
     yield ""
     yield "| operation | verdict | calls | units | exchanges that pass | that do not | not held, and why |"
     yield "|---|---|--:|--:|--:|--:|---|"
     for row in rows:
         found = [f.verdict for f in row.findings]
         sums = [sum(getattr(v, key) for v in found) for key in ("units", "moving", "held")]
-        why = justification(row.target) if row.names("missing") else ""
-        opaque = "kept as it is; " if any(f.opaque for f in row.findings) else ""
         yield (
             f"| `{row.target}` | {row.verdict} | {len({f.sample.text for f in row.findings})} | {sums[0]} | {sums[1]} "
-            f"| {sums[2]} | {opaque}{why} |"
+            f"| {sums[2]} | {'; '.join(row.reasons)} |"
         )
 
 

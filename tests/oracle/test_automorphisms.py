@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,10 +43,6 @@ def _x(*shape: int) -> Array:
 def _linear(p: Params, name: str, x: Array) -> Array:
     y = x @ p[f"{name}.weight"].T
     return y + p[f"{name}.bias"] if f"{name}.bias" in p else y
-
-
-def _parts(width: int, *names: str, **others: nn.Module) -> dict[str, nn.Module]:
-    return {**{name: L(width, width, bias=False) for name in names}, **others}
 
 
 def _mlp(p: Params, x: Array) -> Array:
@@ -87,8 +84,8 @@ def _attended(p: Params, x: Array, heads: int, groups: int) -> Array:
     return _linear(p, "o", np.concatenate(found, 1))
 
 
-def _attending(heads: int, groups: int) -> Callable[[nn.Module, torch.Tensor], torch.Tensor]:
-    def forward(m, x):
+def _attending(heads: int, groups: int) -> Callable[[Any, torch.Tensor], torch.Tensor]:
+    def forward(m: Any, x: torch.Tensor) -> torch.Tensor:
         q, k, v = (
             part(x).unflatten(1, (n, -1)).transpose(0, 1)
             for part, n in zip((m.q, m.k, m.v), (heads, groups, groups), strict=True)
@@ -102,7 +99,8 @@ def _attending(heads: int, groups: int) -> Callable[[nn.Module, torch.Tensor], t
 def _steps(p: Params, x: Array) -> Array:
     """Two steps of a recurrent cell with four gates."""
     n = p["hh.weight"].shape[1]
-    h = c = None
+    h: Any = None
+    c: Any = None
     for step in range(x.shape[0]):
         gates = _linear(p, "ih", x[step])
         gates = gates if h is None else gates + _linear(p, "hh", h)
@@ -113,7 +111,7 @@ def _steps(p: Params, x: Array) -> Array:
     return _linear(p, "out", h)
 
 
-def _stepping(m, x):
+def _stepping(m: Any, x: torch.Tensor) -> torch.Tensor:
     h = c = None
     for step in range(x.shape[0]):
         gates = m.ih(x[step])
@@ -128,10 +126,10 @@ def _stepping(m, x):
 def _mixture(p: Params, x: Array) -> Array:
     gates = softmax(x @ p["gate"].T)
     experts = [gates[:, [e]] * (apply("relu", x @ p["up"][e].T) @ p["down"][e].T) for e in range(p["gate"].shape[0])]
-    return sum(experts[1:], experts[0])
+    return np.sum(experts, axis=0)
 
 
-def _mixing(m, x):
+def _mixing(m: Any, x: torch.Tensor) -> torch.Tensor:
     hidden = torch.relu(torch.einsum("bi,ehi->beh", x, m.up))
     return torch.einsum("be,beh,eoh->bo", torch.softmax(x @ m.gate.T, 1), hidden, m.down)
 
@@ -158,18 +156,21 @@ def _p(*shape: int) -> nn.Parameter:
 
 NETWORKS: dict[str, Network] = {
     "MLP": Network(lambda: seq(L(2, 4), nn.ReLU(), L(4, 2)), _mlp, _x(2, 2)),
-    "one weight twice": Network(
-        _tied, lambda p, x: apply("relu", x @ p["w"].T + p["b"]) @ p["w"], _x(2, 2)
-    ),
+    "one weight twice": Network(_tied, lambda p, x: apply("relu", x @ p["w"].T + p["b"]) @ p["w"], _x(2, 2)),
     "one layer applied twice": Network(
         _same,
-        lambda p, x: _linear(p, "out", apply("tanh", _linear(p, "w", apply("tanh", _linear(p, "w", _linear(p, "a", x)))))),
+        lambda p, x: _linear(
+            p, "out", apply("tanh", _linear(p, "w", apply("tanh", _linear(p, "w", _linear(p, "a", x)))))
+        ),
         _x(1, 2),
     ),
     "residual": Network(
         lambda: model(
             lambda m, x: m.out((h := m.a(x)) + m.c(relu(m.b(h)))),
-            a=L(2, 3, bias=False), b=L(3, 2, bias=False), c=L(2, 3, bias=False), out=L(3, 1, bias=False),
+            a=L(2, 3, bias=False),
+            b=L(3, 2, bias=False),
+            c=L(2, 3, bias=False),
+            out=L(3, 1, bias=False),
         ),
         _residual,
         _x(1, 2),
@@ -180,7 +181,9 @@ NETWORKS: dict[str, Network] = {
         _x(1, 1, 4),
     ),
     "grouped convolution": Network(
-        lambda: seq(C1(1, 4, 1, bias=False), nn.ReLU(), C1(4, 4, 2, groups=2, bias=False), nn.Tanh(), C1(4, 1, 1, bias=False)),
+        lambda: seq(
+            C1(1, 4, 1, bias=False), nn.ReLU(), C1(4, 4, 2, groups=2, bias=False), nn.Tanh(), C1(4, 1, 1, bias=False)
+        ),
         lambda p, x: _convolved(p, "4", apply("tanh", _convolved(p, "2", apply("relu", _convolved(p, "0", x)), 2))),
         _x(1, 1, 3),
     ),
@@ -190,18 +193,20 @@ NETWORKS: dict[str, Network] = {
         _x(1, 1, 3),
     ),
     "attention with 2 heads": Network(
-        lambda: model(_attending(2, 2), q=L(2, 4, bias=False), k=L(2, 4, bias=False), v=L(2, 6, bias=False), o=L(6, 1, bias=False)),
+        lambda: model(
+            _attending(2, 2), q=L(2, 4, bias=False), k=L(2, 4, bias=False), v=L(2, 6, bias=False), o=L(6, 1, bias=False)
+        ),
         lambda p, x: _attended(p, x, 2, 2),
         _x(2, 2),
     ),
     "grouped queries": Network(
-        lambda: model(_attending(4, 2), q=L(2, 8, bias=False), k=L(2, 4, bias=False), v=L(2, 4, bias=False), o=L(8, 1, bias=False)),
+        lambda: model(
+            _attending(4, 2), q=L(2, 8, bias=False), k=L(2, 4, bias=False), v=L(2, 4, bias=False), o=L(8, 1, bias=False)
+        ),
         lambda p, x: _attended(p, x, 4, 2),
         _x(2, 2),
     ),
-    "LSTM cell": Network(
-        lambda: model(_stepping, ih=L(2, 12), hh=L(3, 12, bias=False), out=L(3, 1)), _steps, _x(2, 2)
-    ),
+    "LSTM cell": Network(lambda: model(_stepping, ih=L(2, 12), hh=L(3, 12, bias=False), out=L(3, 1)), _steps, _x(2, 2)),
     "layer norm": Network(
         lambda: seq(L(2, 4), nn.LayerNorm(4, eps=0.1), L(4, 1, bias=False)),
         lambda p, x: _linear(p, "2", _normalised(_linear(p, "0", x)) * p["1.weight"] + p["1.bias"]),
@@ -211,16 +216,22 @@ NETWORKS: dict[str, Network] = {
         lambda: model(
             lambda m, x: m.out(torch.cat([relu(m.a(x)), torch.tanh(m.b(x))], 1)), a=L(2, 2), b=L(2, 3), out=L(5, 2)
         ),
-        lambda p, x: _linear(p, "out", np.concatenate([apply("relu", _linear(p, "a", x)), apply("tanh", _linear(p, "b", x))], 1)),
+        lambda p, x: _linear(
+            p, "out", np.concatenate([apply("relu", _linear(p, "a", x)), apply("tanh", _linear(p, "b", x))], 1)
+        ),
         _x(1, 2),
     ),
     "bilinear": Network(
         lambda: model(
             lambda m, x: m.out(torch.einsum("bi,oij,bj->bo", m.a(x), m.w, m.b(x))),
-            a=L(2, 3, bias=False), b=L(2, 2, bias=False), w=_p(2, 3, 2), out=L(2, 1, bias=False),
+            a=L(2, 3, bias=False),
+            b=L(2, 2, bias=False),
+            w=_p(2, 3, 2),
+            out=L(2, 1, bias=False),
         ),
         lambda p, x: _linear(
-            p, "out",
+            p,
+            "out",
             np.stack([total((_linear(p, "a", x) @ w) * _linear(p, "b", x), 1)[:, 0] for w in p["w"]], 1),
         ),
         _x(1, 2),
@@ -231,16 +242,12 @@ NETWORKS: dict[str, Network] = {
         np.array([[0, 2, 1], [1, 1, 2]]),
     ),
     "gated": Network(
-        lambda: model(
-            lambda m, x: m.out((p := m.up(x).chunk(2, 1))[0] * torch.sigmoid(p[1])), up=L(2, 6), out=L(3, 2)
-        ),
+        lambda: model(lambda m, x: m.out((p := m.up(x).chunk(2, 1))[0] * torch.sigmoid(p[1])), up=L(2, 6), out=L(3, 2)),
         lambda p, x: _linear(p, "out", (u := _linear(p, "up", x))[:, :3] * apply("sigmoid", u[:, 3:])),
         _x(1, 2),
     ),
     "tied embedding": Network(
-        lambda: model(
-            lambda m, x: torch.tanh(F.embedding(x, m.e) @ m.w.T) @ m.e.T, e=_p(4, 3), w=_p(3, 3)
-        ),
+        lambda: model(lambda m, x: torch.tanh(F.embedding(x, m.e) @ m.w.T) @ m.e.T, e=_p(4, 3), w=_p(3, 3)),
         lambda p, x: apply("tanh", p["e"][x] @ p["w"].T) @ p["e"].T,
         np.array([0, 2, 1, 3]),
     ),
@@ -250,20 +257,29 @@ NETWORKS: dict[str, Network] = {
     "outer product of activations": Network(
         lambda: model(
             lambda m, x: torch.tanh(m.a(x)[:, :, None] * m.b(x)[:, None, :]).flatten(1) @ m.w,
-            a=L(2, 3, bias=False), b=L(2, 2, bias=False), w=_p(6, 1),
+            a=L(2, 3, bias=False),
+            b=L(2, 2, bias=False),
+            w=_p(6, 1),
         ),
-        lambda p, x: apply("tanh", _linear(p, "a", x)[:, :, None] * _linear(p, "b", x)[:, None, :]).reshape(len(x), -1) @ p["w"],
+        lambda p, x: (
+            apply("tanh", _linear(p, "a", x)[:, :, None] * _linear(p, "b", x)[:, None, :]).reshape(len(x), -1) @ p["w"]
+        ),
         _x(1, 2),
     ),
     "two branches": Network(
         lambda: model(
             lambda m, x: m.c(relu(m.a(x))) + m.d(relu(m.b(x))),
-            a=L(2, 2, bias=False), b=L(2, 3, bias=False), c=L(2, 1, bias=False), d=L(3, 1, bias=False),
+            a=L(2, 2, bias=False),
+            b=L(2, 3, bias=False),
+            c=L(2, 1, bias=False),
+            d=L(3, 1, bias=False),
         ),
-        lambda p, x: _linear(p, "c", apply("relu", _linear(p, "a", x))) + _linear(p, "d", apply("relu", _linear(p, "b", x))),
+        lambda p, x: (
+            _linear(p, "c", apply("relu", _linear(p, "a", x))) + _linear(p, "d", apply("relu", _linear(p, "b", x)))
+        ),
         _x(1, 2),
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -39,7 +39,7 @@ _MIMI = {
 SIGNALS: dict[str, dict[str, Any]] = {
     "audio-spectrogram-transformer": {"max_length": 48, "patch_size": 8, "frequency_stride": 6, "time_stride": 8},
     "autoformer": {**_SERIES, "moving_average": 3, "label_length": 4},
-    "informer": _SERIES,
+    "informer": {**_SERIES, "distil": False},  # halved lengths do not fit the mask that a trace makes
     "time_series_transformer": _SERIES,
     "clap_audio_model": {
         "spec_size": 32,

@@ -64,11 +64,11 @@ def causes(group: SymmetryGroup) -> list[Cause]:
     """The diagnostics of a group by reason, where numbers in names do not count."""
     found: dict[str, list[Diagnostic]] = {}
     for d in group.diagnostics:
-        found.setdefault(re.sub(r"[._@]?\d+", "", d.reason), []).append(d)
+        found.setdefault(re.sub(r"[._]?\d+", "", d.reason), []).append(d)
     return [
         Cause(
-            re.sub(r"@\d+", "", same[0].reason),  # the mark of a second trace
-            len({re.sub(r"@\d+", "", d.reason) for d in same}) - 1,
+            same[0].reason,
+            len({d.reason for d in same}) - 1,
             tuple(same),
             tuple(dict.fromkeys(d.place for d in same if d.place)),
         )

@@ -44,7 +44,7 @@ def run_as_traced(b: Builder, function: Callable[..., Any], call: Call) -> Any:
 
 def _run(b: Builder, function: Callable[..., Any], call: Call, tensor: Callable[[Value], torch.Tensor]) -> Any:
     # strides of lowered values are not those of the trace, and a view asks for them: any order of memory will do
-    args, kwargs = pytree.tree_map_only(Value, lambda x: tensor(x).contiguous(), call)
+    args, kwargs = pytree.tree_map_only(Value, lambda x: tensor(x).resolve_conj().contiguous(), call)
     if str(kwargs.get("device")) == "meta":  # what is made of nothing but numbers has entries after all
         kwargs["device"] = torch.device("cpu")
     if b.place.target == "aten.as_strided.default" and b.place.strides:  # here they are what counts

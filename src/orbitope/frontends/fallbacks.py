@@ -152,8 +152,8 @@ class _Recording:
 
 def _written(tensor: Any) -> bool:
     """Whether the model wrote into a tensor."""
-    seen = getattr(torch, "_functionalize_has_data_mutation")  # noqa: B009: what torch does not declare
-    return isinstance(tensor, FunctionalTensor) and seen(tensor.elem)
+    asked: Any = torch  # which does not declare the function
+    return isinstance(tensor, FunctionalTensor) and asked._functionalize_has_data_mutation(tensor.elem)
 
 
 def _lifted(module: torch.fx.GraphModule, constants: dict[str, torch.Tensor]) -> Iterator[torch.fx.Node]:

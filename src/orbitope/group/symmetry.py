@@ -126,7 +126,10 @@ class SymmetryGroup:
     @cached_property
     def digest(self) -> str:
         """Names the structure; equal for groups with the same units in the same places."""
-        text = json.dumps({key: self.to_json()[key] for key in ("units", "bases", "parameters")}, sort_keys=True)
+        document = self.to_json()
+        for unit in document["units"]:
+            del unit["role"]  # a word for people
+        text = json.dumps({key: document[key] for key in ("units", "bases", "parameters")}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def innermost_first(self, names: Iterable[str]) -> list[str]:

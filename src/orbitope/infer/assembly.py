@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import lgamma
 
 from orbitope.graph import Graph, Node
@@ -23,6 +23,7 @@ from orbitope.group import (
 )
 from orbitope.infer.fibres import bases, leaves
 from orbitope.infer.fusion import fuse
+from orbitope.infer.joint import unmarked
 from orbitope.infer.parts import whole
 from orbitope.infer.roles import UNITS, roles
 from orbitope.infer.unification import Unification
@@ -147,11 +148,10 @@ class _Assembly:
                         if atom.fixed is None or atom.size == 1:
                             continue
                         reason = atom.fixed
-                        key = (name, k, reason.text)
+                        text, place = unmarked(reason.text), unmarked(reason.place)
+                        key = (name, k, text)
                         size = atom.size + (found[key].size if key in found else 0)
-                        found[key] = Diagnostic(
-                            name, k, size, reason.text, reason.place, _is_unknown(reason.place, unknown)
-                        )
+                        found[key] = Diagnostic(name, k, size, text, place, _is_unknown(reason.place, unknown))
         return list(found.values())
 
 

@@ -6,6 +6,7 @@ outputs of both. Its symmetries are those that both have, and nothing in inferen
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -19,6 +20,11 @@ from orbitope.infer.words import Reason
 def apart(graphs: Sequence[Graph]) -> list[Graph]:
     """The same graphs with no name of a node in common; those of the first are kept."""
     return [graph if k == 0 else _renamed(graph, f"@{k + 1}") for k, graph in enumerate(graphs)]
+
+
+def unmarked(text: str) -> str:
+    """A sentence about a value, without the mark of the trace that it is from."""
+    return re.sub(r"@\d+", "", text)
 
 
 def _renamed(graph: Graph, mark: str) -> Graph:
