@@ -128,6 +128,8 @@ def _requested(args: Sequence[str]) -> Format:
         for form in FORMATS:
             if arg == f"--format={form}" or (arg == "--format" and following == form):
                 chosen = form
+        if arg == "--json":
+            chosen = "json"
     return chosen
 
 
@@ -177,6 +179,11 @@ def _remember(key: str) -> Callable[[click.Context, click.Parameter, Any], None]
     return keep
 
 
+def _as_json(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.meta[FORMAT_KEY] = "json"
+
+
 def command(name: str) -> Callable[[Callable[..., Result]], click.Command]:
     """A subcommand; ``--format`` and ``--debug`` come after its own options."""
 
@@ -193,6 +200,13 @@ def command(name: str) -> Callable[[Callable[..., Result]], click.Command]:
                 is_eager=True,
                 callback=_remember(FORMAT_KEY),
                 help="How to print the result.",
+            ),
+            click.Option(
+                ["--json"],
+                is_flag=True,
+                expose_value=False,
+                help="The same as --format json.",
+                callback=_as_json,
             ),
             click.Option(
                 ["--debug"],

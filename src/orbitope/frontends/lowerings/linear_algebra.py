@@ -137,3 +137,14 @@ def solve(b: Builder, x: Value, y: Value, **settings: Any) -> Value:
     both = [b.broadcast(v, (*lead, *v.shape[-2:])) for v in (x, y)]
     function = torch.linalg.solve_triangular if "triangular" in b.place.target else torch.linalg.solve
     return carrying(b, len(lead), function, both, **settings)
+
+
+@lowers("aten.pairwise_distance.default")
+def pairwise_distance(b: Builder, x: Value, y: Value, p: float = 2, eps: float = 1e-6, keepdim: bool = False) -> Value:
+    """``‖x − y + eps‖`` of pairs of rows, in the norm of order 1 or 2."""
+    if p not in (1, 2):
+        raise Refused
+    apart = b.pointwise("add", b.pointwise("sub", x, y), eps)
+    terms = b.pointwise("mul", apart, apart) if p == 2 else b.pointwise("abs", apart)
+    total = b.reduce("sum", terms, (terms.rank - 1,), keep=keepdim)
+    return b.pointwise("sqrt", total) if p == 2 else total
