@@ -47,7 +47,7 @@ def verdict(record: Record) -> str:
     )
     if itself > ROUNDING:
         return "random"
-    if not lowered <= TOLERANCE:
+    if not lowered <= max(TOLERANCE, 100 * record.get("self error lowered", 0.0)):
         return "unsound"
     if real <= max(TOLERANCE, 100 * itself):
         return "sound"

@@ -57,6 +57,9 @@ def try_lowered(program: Any, graph: Graph, elements: Sequence[Element]) -> Reco
     live = [x for x in before if x.is_floating_point()]
     return {
         "error lowered": max(errors, default=0.0),
+        "self error lowered": _difference(
+            before, run(wide)
+        ),  # programs that draw random numbers differ from themselves
         "finite": all(bool(x.isfinite().all()) for x in live),
         "recast": arithmetic.recast,
         "varies": any(float(x.double().std()) > 0 for x in live if x.numel() > 1),
