@@ -14,14 +14,19 @@ TOLERANCE = 1e-9  # relative, in float64
 ROUNDING = 1e-4  # of models that round to float32 inside themselves, or run in it only
 
 
-def load(paths: Iterable[Path]) -> list[Record]:
-    """The latest record of each model."""
+def load(paths: Iterable[Path], skipped: bool = False) -> list[Record]:
+    """The latest record of each model.
+
+    Args:
+        paths: files of JSON lines; later ones count more.
+        skipped: also names under which there is nothing to measure.
+    """
     found: dict[str, Record] = {}
     for path in paths:
         for line in path.read_text().splitlines():
             record = json.loads(line)
             found[record["key"]] = record
-    return [r for r in found.values() if r.get("failure", {}).get("type") != "Skipped"]
+    return [r for r in found.values() if skipped or verdict(r) != "skipped"]
 
 
 def analysed(record: Record) -> bool:
@@ -39,9 +44,10 @@ def verdict(record: Record) -> str:
         ``unsound``: an element changes the function.
         ``random``: the model does not even agree with itself, run twice.
         ``failed``: something before that did not work.
+        ``skipped``: there is nothing to measure under this name.
     """
     if not analysed(record):
-        return "failed"
+        return "skipped" if record["failure"]["type"] == "Skipped" else "failed"
     lowered, real, itself = (
         inf if record[k] is None else record[k] for k in ("error lowered", "error real", "self error")
     )

@@ -69,8 +69,8 @@ def _options() -> argparse.Namespace:
 
 def _chosen(options: argparse.Namespace) -> list[Entry]:
     """What is wanted and not done yet."""
-    before = load([options.output]) if options.output.exists() and not options.again else []
-    done = {r["key"] for r in before if not options.failed or verdict(r).startswith("sound")}
+    before = load([options.output], skipped=True) if options.output.exists() and not options.again else []
+    done = {r["key"] for r in before if not options.failed or verdict(r) not in ("failed", "unsound")}
     found = entries(options.library, options.attention)
     return [e for e in found if (not options.only or e.name in options.only) and e.key not in done]
 
@@ -171,6 +171,8 @@ def _child(entry: Entry, send: int) -> None:
 def one_line(record: Record) -> str:
     """A record in one line."""
     failure = record.get("failure")
+    if verdict(record) == "skipped":
+        return f"{record['key']}: skipped, {failure['message']}"
     if not analysed(record):
         text = f"FAILED in {failure['stage']}: {failure['type']} {failure['message'][:160]} {failure['cause'][:120]}"
     else:

@@ -21,6 +21,7 @@ import orbitope
 from orbitope.errors import ExportError
 
 LIMIT = 1e-10
+NN = vars(nn)
 C1, C2, C3, L = nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear
 SPACE = {1: (9,), 2: (8, 9), 3: (5, 6, 7)}
 BASES = {"Container", "Module", "RNNBase", "RNNCellBase", "LinearCrossEntropyOptions"}
@@ -89,12 +90,12 @@ for _name in [
     "AlphaDropout",
     "FeatureAlphaDropout",
 ]:
-    case(_name, lambda c=getattr(nn, _name): dense(c(), width=5), fac(5))
+    case(_name, lambda c=NN[_name]: dense(c(), width=5), fac(5))
 case("Threshold", lambda: dense(nn.Threshold(0.1, 0.2), width=5), fac(5))
 case("PReLU", lambda: dense(nn.Flatten(0, 1), nn.PReLU(5), width=5), fac(5))
 case("GLU", lambda: dense(nn.GLU(), width=10, after=5), fac(5))
 for _name in ("Softmax", "Softmin", "LogSoftmax"):
-    case(_name, lambda c=getattr(nn, _name): dense(c(dim=-1), width=5), fac(5))
+    case(_name, lambda c=NN[_name]: dense(c(dim=-1), width=5), fac(5))
 case("Softmax2d", lambda: spatial(nn.Softmax2d(), dims=2), fac(4))
 case("Linear", lambda: dense(L(6, 5), after=5), fac(6, 5))
 case("Flatten", lambda: (seq(C1(2, 4, 1), nn.Flatten(), L(36, 2)), example((2, 2, 9))), fac(4))
@@ -111,18 +112,18 @@ case("PixelUnshuffle", lambda: (seq(C2(2, 4, 1), nn.PixelUnshuffle(2), C2(16, 3,
 case("Embedding", lambda: (seq(nn.Embedding(7, 5), L(5, 2)), lambda: (indices(7, 2, 4),)), fac(5))
 for _d in (1, 2, 3):
     for _stem in ("AdaptiveAvgPool", "AdaptiveMaxPool", "AvgPool", "MaxPool", "LPPool"):
-        _c, _a = getattr(nn, f"{_stem}{_d}d"), (2, 2) if _stem == "LPPool" else (2,)
+        _c, _a = NN[f"{_stem}{_d}d"], (2, 2) if _stem == "LPPool" else (2,)
         case(f"{_stem}{_d}d", lambda c=_c, a=_a, d=_d: spatial(c(*a), dims=d), fac(4))
     for _stem in ("BatchNorm", "InstanceNorm"):
-        _c = getattr(nn, f"{_stem}{_d}d")
+        _c = NN[f"{_stem}{_d}d"]
         case(f"{_stem}{_d}d", lambda c=_c, d=_d: spatial(c(4, affine=True), dims=d), fac(4))
     for _stem in ("CircularPad", "ReflectionPad", "ReplicationPad", "ZeroPad"):
-        _c = getattr(nn, f"{_stem}{_d}d")
+        _c = NN[f"{_stem}{_d}d"]
         case(f"{_stem}{_d}d", lambda c=_c, d=_d: spatial(c(2), dims=d), fac(4))
-    case(f"ConstantPad{_d}d", lambda c=getattr(nn, f"ConstantPad{_d}d"), d=_d: spatial(c(1, 0.5), dims=d), fac(4))
-    case(f"Dropout{_d}d", lambda c=getattr(nn, f"Dropout{_d}d"), d=_d: spatial(c(), dims=d), fac(4))
-    case(f"Conv{_d}d", lambda c=getattr(nn, f"Conv{_d}d"), d=_d: spatial(c(4, 5, 2), dims=d, after=5), fac(4, 5))
-    _c = getattr(nn, f"ConvTranspose{_d}d")
+    case(f"ConstantPad{_d}d", lambda c=NN[f"ConstantPad{_d}d"], d=_d: spatial(c(1, 0.5), dims=d), fac(4))
+    case(f"Dropout{_d}d", lambda c=NN[f"Dropout{_d}d"], d=_d: spatial(c(), dims=d), fac(4))
+    case(f"Conv{_d}d", lambda c=NN[f"Conv{_d}d"], d=_d: spatial(c(4, 5, 2), dims=d, after=5), fac(4, 5))
+    _c = NN[f"ConvTranspose{_d}d"]
     case(f"ConvTranspose{_d}d", lambda c=_c, d=_d: spatial(c(4, 5, 2, stride=2), dims=d, after=5), fac(4, 5))
 case("Upsample", lambda: spatial(nn.Upsample(scale_factor=2, mode="nearest"), dims=2), fac(4))
 case("UpsamplingBilinear2d", lambda: spatial(nn.UpsamplingBilinear2d(scale_factor=2), dims=2), fac(4))
@@ -130,7 +131,7 @@ case("UpsamplingNearest2d", lambda: spatial(nn.UpsamplingNearest2d(scale_factor=
 
 
 def _unpooled(d: int) -> Made:
-    conv, pool, unpool = ((C1, C2, C3)[d - 1], getattr(nn, f"MaxPool{d}d"), getattr(nn, f"MaxUnpool{d}d"))
+    conv, pool, unpool = ((C1, C2, C3)[d - 1], NN[f"MaxPool{d}d"], NN[f"MaxUnpool{d}d"])
 
     def forward(m: Any, x: torch.Tensor) -> torch.Tensor:
         y, places = m.pool(m.first(x))
@@ -147,7 +148,7 @@ case("Bilinear", lambda: called(
     lambda m, x, y: m.out(m.mid(torch.relu(m.a(x)), torch.relu(m.b(y)))), (2, 3), (2, 4),
     a=L(3, 5), b=L(4, 6), mid=nn.Bilinear(5, 6, 7), out=L(7, 2)), fac(5, 6, 7))  # fmt: skip
 for _name, _last in (("CosineSimilarity", {"dim": -1}), ("PairwiseDistance", {"eps": 0.0})):
-    case(_name, lambda c=getattr(nn, _name), k=_last: called(
+    case(_name, lambda c=NN[_name], k=_last: called(
         lambda m, x, y: m.mid(m.a(x), m.b(y)), (2, 3), (2, 4), a=L(3, 5), b=L(4, 5), mid=c(**k)), fac(5))  # fmt: skip
 case("Unfold", lambda: called(
     lambda m, x: m.out(m.mid(m.first(x)).transpose(1, 2)), (2, 2, 4, 5),
@@ -198,13 +199,14 @@ case("AdaptiveLogSoftmaxWithLoss", lambda: called(
     lambda m, x: m.head.log_prob(m.first(x)), (4, 3), first=L(3, 8),
     head=nn.AdaptiveLogSoftmaxWithLoss(8, 9, [3, 6], div_value=2.0)), fac(8, 4, 2))  # fmt: skip
 for _name, _order in (("RNN", fac(5)), ("GRU", fac(5)), ("LSTM", fac(5))):
-    case(_name, lambda c=getattr(nn, _name): called(
+    case(_name, lambda c=NN[_name]: called(
         lambda m, x: m.out(m.mid(x)[0]), (6, 2, 3), mid=c(3, 5), out=L(5, 2)), _order)  # fmt: skip
 for _name in ("RNNCell", "GRUCell"):
-    case(_name, lambda c=getattr(nn, _name): called(
+    case(_name, lambda c=NN[_name]: called(
         lambda m, x, y: m.out(m.mid(y, m.mid(x))), (2, 3), (2, 3), mid=c(3, 5), out=L(5, 2)), fac(5))  # fmt: skip
 case("LSTMCell", lambda: called(
-    lambda m, x, y: m.out(m.mid(y, m.mid(x))[0]), (2, 3), (2, 3), mid=nn.LSTMCell(3, 5), out=L(5, 2)), fac(5))  # fmt: skip
+    lambda m, x, y: m.out(m.mid(y, m.mid(x))[0]), (2, 3), (2, 3), mid=nn.LSTMCell(3, 5), out=L(5, 2)),
+    fac(5))  # fmt: skip
 
 # parametrisations and adapters
 case("weight_norm", lambda: dense(parametrizations.weight_norm(L(6, 5)), nn.ReLU(), width=6, after=5), fac(6, 5))
@@ -272,7 +274,7 @@ def _marked(name: str) -> Any:
     return pytest.param(name, marks=marks)
 
 
-@pytest.mark.parametrize("name", map(_marked, CASES))
+@pytest.mark.parametrize("name", [_marked(name) for name in CASES])
 def test_module(name: str) -> None:
     make, order = CASES[name]
     group, net, args = analysed(make)

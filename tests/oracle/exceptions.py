@@ -24,7 +24,10 @@ _REASONS: tuple[tuple[str, str], ...] = (
         "a factor common to both shapes is not looked for beside factors without a common divisor",
     ),
     (r"view_as_complex|view_as_real|fft", "complex numbers are one factor, real and imaginary parts are told apart"),
-    (r"split", "entries that a result does not read stay where they are, also beside others that move"),
+    (
+        r"split|chunk|select\.int|unbind",
+        "entries that a result does not read stay where they are, also beside others that move",
+    ),
     (r"lstm|gru|rnn_", "the state before a step and the state behind it are one set of units, as over several steps"),
     (r"linalg|inverse|cholesky", "matrices are told apart: what a permutation of rows does to factors is not stated"),
 )

@@ -41,6 +41,10 @@ def lower(program: Program, outputs: Sequence[str] | None = None) -> Graph:
     return _Lowering(program).run(outputs)
 
 
+_NUMBERING = frozenset({torch.bool, torch.int16, torch.int32, torch.int64})
+"""Types of tables of positions and masks; bytes may be quantised weights."""
+
+
 class _Lowering:
     """One walk over the traced program."""
 
@@ -120,6 +124,8 @@ class _Lowering:
             attributes["frozen"] = f"{owner} shares memory with another parameter of another shape"
         elif spec.target in programs.mutated_buffers(self.program):
             attributes["frozen"] = f"{owner} is overwritten by every call"
+        elif tensor.dtype in _NUMBERING:
+            attributes["frozen"] = f"{owner} holds positions or a mask, no weights"
         value = self._leaf(node.name, "parameter", tensor, attributes)
         self.values[owner] = value
         self._set(value, tensor)
