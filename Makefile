@@ -29,7 +29,7 @@ help:
 	@echo "make demo       install into .venv and run the demonstration; it says where its report is"
 	@echo "make test       install into .venv, then run every check and every test"
 	@echo "make oracle     audit the rule of every operation against the operation and write docs/oracle.md: ten minutes"
-	@echo "make zoo        analyse some 400 public architectures and write docs/coverage.md: two hours, 4 GB of downloads"
+	@echo "make zoo        analyse 700 public architectures, write docs/coverage.md: two hours of one idle core, 8 GB"
 	@echo "make check      the checks alone: ruff, basedpyright, import-linter"
 	@echo "make format     rewrite the sources in the one format"
 	@echo "make clean      remove caches and build output"
@@ -51,7 +51,9 @@ oracle: $(VENV)/installed-dev
 
 # --- the zoo ------------------------------------------------------------------------------------------------------
 # Not part of the tests. Two environments of its own, because torchvision asks for a newer torch than the package pins.
-# It goes on where it was stopped; remove zoo.jsonl to begin anew. One process at a time: ARGS="--jobs 2" for two.
+# Both need about 8 GB of disk and a model at most 8 GB of memory. The whole takes about two hours of one idle core, most
+# of it torch.export. It goes on where it was stopped; remove zoo.jsonl to begin anew. One model at a time, unless
+# ARGS="--jobs 2". What has been measured so far becomes the page at any time with the last of the three commands.
 
 ZOO := benchmarks/zoo
 

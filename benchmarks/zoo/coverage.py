@@ -141,7 +141,17 @@ def _totals(records: Sequence[Record]) -> str:
             )
         )
     head = ("library", "types", "models", "traced", "analysed", "unsound", "with unknown ops", "closed forms hit")
-    return "## Totals\n\n" + _rows(head, rows)
+    text = "## Totals\n\n" + _rows(head, rows)
+    two = sum(r.get("sizes") == 2 for r in records)
+    eager = sum(r["attention"] == "eager" for r in records)
+    rounds = sum(verdict(r) == "sound, rounds" for r in records)
+    told = (
+        f"{two} models were seen at two sizes of their inputs, and what is true of one of them only is not counted; "
+        f"the others at one size. {eager} models of transformers were also measured with eager attention. {rounds} "
+        "models round to float32 inside themselves; their own error is of that size, and that of the lowered program "
+        "is not. Of each model the newest record counts; what has no row has not been measured."
+    )
+    return f"{text}\n\n{told}"
 
 
 def _table(records: Sequence[Record]) -> str:
@@ -202,9 +212,11 @@ def _closed_forms(records: Sequence[Record]) -> str:
         for r in records
         if (gap := missed(r)) is not None and abs(gap) >= 1e-6
     ]
-    text = "Where the order found is not the closed form.\n\n" + _rows(
-        ("model", "found", "closed form", "missed"), rows
+    text = (
+        "Where the order found is not the closed form. What is below zero was found beyond it, and is true of the "
+        "sizes of the inputs that were seen: padding of windows, pooling of few places to many.\n\n"
     )
+    text += _rows(("model", "found", "closed form", "missed"), rows)
     return "## Closed forms missed\n\n" + (text if rows else "None.")
 
 

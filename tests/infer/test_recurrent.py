@@ -112,7 +112,7 @@ def test_every_combination(kind: str, layers: int, directions: int, bias: bool, 
 
 
 class Preceded(nn.Module):
-    """A layer whose initial states are inputs, behind dense layers: seven hidden units, and the inputs of the layer are units too."""
+    """A layer whose initial states are inputs, behind dense layers whose hidden units and outputs are free."""
 
     def __init__(self, layer: nn.Module) -> None:
         super().__init__()

@@ -178,7 +178,8 @@ case("MultiheadAttention", lambda: called(
     a=L(3, 6), b=L(3, 6), c=L(3, 6), mid=nn.MultiheadAttention(6, 2, batch_first=True), out=L(6, 2)),
     fac(6) ** 4 * fac(2) * fac(3) ** 4)  # fmt: skip
 case("TransformerEncoderLayer", lambda: dense(
-    nn.TransformerEncoderLayer(6, 2, 7, batch_first=True), width=6), fac(6) * fac(2) * fac(3) ** 4 * fac(7))  # fmt: skip
+    nn.TransformerEncoderLayer(6, 2, 7, batch_first=True), width=6),
+    fac(6) * fac(2) * fac(3) ** 4 * fac(7))  # fmt: skip
 case("TransformerEncoder", lambda: dense(
     nn.TransformerEncoder(nn.TransformerEncoderLayer(6, 2, 7, batch_first=True), 2, enable_nested_tensor=False),
     width=6), fac(6) * (fac(2) * fac(3) ** 4 * fac(7)) ** 2)  # fmt: skip

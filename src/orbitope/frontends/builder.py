@@ -115,12 +115,19 @@ class Builder:
             self.tensors[value.name] = PRIMITIVES[op].evaluate(self.arithmetic, node, operands)
         return value
 
-    def constant(self, tensor: torch.Tensor, stem: str | None = None) -> Value:
-        """A tensor known at trace time."""
+    def constant(self, tensor: torch.Tensor, stem: str | None = None, told: bool = False) -> Value:
+        """A tensor known at trace time.
+
+        Args:
+            tensor: its value.
+            stem: of its name.
+            told: whether all positions are told apart, also where entries are equal: for tables that are made from the
+                sizes of this trace, and would differ at another.
+        """
         abstract = tensor.is_meta or isinstance(tensor, FakeTensor)
         detached = torch.empty_like(tensor, device="meta") if abstract else tensor.detach()
         value = self.emit("constant", (), detached.shape, detached.dtype, stem=stem or f"{self.place.name}.const")
-        self.nodes[-1] = _with(self.nodes[-1], {"constant": value.name})
+        self.nodes[-1] = _with(self.nodes[-1], {"constant": value.name, **({"told": True} if told else {})})
         self.constants[value.name] = detached
         if self.execute and not abstract:
             widened = detached.double() if detached.is_floating_point() else detached

@@ -50,7 +50,7 @@ class _Growth:
             known = [spot for spot in spots if spot in self.sizes]
             if known or self.trials >= TRIALS:
                 continue
-            for size in self._longer(self._size(spots[0])):
+            for size in _longer(self._size(spots[0]), strided=any(axis for _, axis in spots)):
                 tried = {**self.sizes, **dict.fromkeys(spots, size)}
                 if self._runs(tried):
                     self.sizes = tried
@@ -64,10 +64,6 @@ class _Growth:
 
     def _size(self, spot: Spot) -> int:
         return int(self.leaves[spot[0]].shape[spot[1]])
-
-    def _longer(self, size: int) -> tuple[int, ...]:
-        """One more; or twice as many, for those who want a multiple of something."""
-        return (size + 1,) if size < 2 else (size + 1, 2 * size)
 
     def _candidates(self) -> Iterator[list[Spot]]:
         spots = [(k, axis) for k in self.tensors for axis in range(self.leaves[k].dim())]
@@ -95,6 +91,13 @@ class _Growth:
         except Exception:  # whatever the model raises on inputs that it does not take
             return False
         return True
+
+
+def _longer(size: int, strided: bool) -> tuple[int, ...]:
+    """Half as many more, which no stride rounds away; twice as many, for those who want a multiple; one more."""
+    if size == 1:
+        return (2,)
+    return tuple(dict.fromkeys((size + (size + 1) // 2, 2 * size, size + 1) if strided else (size + 1, 2 * size)))
 
 
 def _extended(tensor: torch.Tensor, axis: int, size: int) -> torch.Tensor:

@@ -82,7 +82,10 @@ class Indexing:
 
     The promise that an answer makes: permute the positions of any label that is not ``fixed``, in all operands and in
     the output alike, and the node still maps operands to output. Where a label is not ``mixed`` either, the
-    permutation of other labels may differ from position to position of this one.
+    permutation of other labels may differ from position to position of this one. Labels that are mixed are mixed
+    together: the permutation of one may differ from position to position of another, where every operand that has the
+    one has the other beside it. What happens inside a node must not break this unseen, so a node whose inner values
+    have one without the other shows these values in its output.
 
     Attributes:
         operands: for each operand, a term for each of its axes.

@@ -56,7 +56,14 @@ def _key(graph: Graph, node: Node, found: dict[str, Signature], held: Callable[[
             return node.name
         return "parameter", node.shape, node.dtype, parameter.trainable, len(parameter.members)
     if node.op == "constant":
-        return "constant", node.dtype, node.shape, _digest(graph.constants[node.attributes["constant"]], node.name)
+        told = node.attributes.get("told", False)
+        return (
+            "constant",
+            told,
+            node.dtype,
+            node.shape,
+            _digest(graph.constants[node.attributes["constant"]], node.name),
+        )
     if node.op in ("input", "output"):
         return node.name
     return node.op, node.dtype, node.shape, _settings(node), tuple(found[name].number for name in node.inputs)

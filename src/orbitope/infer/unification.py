@@ -105,7 +105,10 @@ class _Walk:
 
     def _constant(self, node: Node) -> tuple[Word, ...]:
         tensor = self.graph.constants[node.attributes["constant"]]
-        return constant_words(self.words, tensor, Reason(f"it indexes the constant {node.name}", node.place))
+        reason = Reason(f"it indexes the constant {node.name}", node.place)
+        if node.attributes.get("told"):
+            return self._fresh(tensor.shape, reason)
+        return constant_words(self.words, tensor, reason)
 
     def _output(self, node: Node) -> None:
         words = self.result.values[node.inputs[0]]

@@ -135,6 +135,7 @@ class _Walk:
                 "reduce": self._reduce,
                 "gather": self._gather,
                 "pointwise": self._skip,
+                "scan": self._scan,
             }.get(template(use.node).op)
             if rule is not None:
                 rule(use)
@@ -185,6 +186,10 @@ class _Walk:
         for name in ("i", "o"):
             self._note(use, name, Fact.CONVOLVED)
         self.products.append(self._product(use))
+
+    def _scan(self, use: Use) -> None:
+        for name in ("h", "p"):
+            self._note(use, name, Fact.RECURRENT)
 
     def _normalise(self, use: Use) -> None:
         mixed = {atom for name in use.mixed for atom in atoms(self.words, use.labels.get(name, ()))}

@@ -7,15 +7,15 @@ import torch
 from orbitope.frontends.builder import Builder, Value
 
 
-def at_places(b: Builder, x: Value, axis: int, places: torch.Tensor) -> Value:
-    """Entries of an axis at constant places, whose axes replace it."""
+def at_places(b: Builder, x: Value, axis: int, places: torch.Tensor, told: bool = False) -> Value:
+    """Entries of an axis at constant places, whose axes replace it; see :meth:`Builder.constant`."""
     if places.dim() == 1 and torch.equal(places, torch.arange(x.shape[axis])):
         return x
     shape = (*x.shape[:axis], *places.shape, *x.shape[axis + 1 :])
-    return b.emit("gather", (x, b.constant(places.to(torch.int64))), shape, x.dtype, axis=axis)
+    return b.emit("gather", (x, b.constant(places.to(torch.int64), told=told)), shape, x.dtype, axis=axis)
 
 
-def weighted(b: Builder, x: Value, axis: int, matrix: torch.Tensor) -> Value:
+def weighted(b: Builder, x: Value, axis: int, matrix: torch.Tensor, told: bool = False) -> Value:
     """One axis mapped by a constant matrix ``[before, after]``.
 
     A matrix that only repeats or picks positions is read as that, which computes nothing and, where every position is
@@ -26,13 +26,13 @@ def weighted(b: Builder, x: Value, axis: int, matrix: torch.Tensor) -> Value:
     if picks:
         places = matrix.argmax(0)
         times = after // before
-        if times * before == after and torch.equal(places, torch.arange(before).repeat_interleave(times)):
+        if not told and times * before == after and torch.equal(places, torch.arange(before).repeat_interleave(times)):
             return repeated(b, x, axis, times)
-        return at_places(b, x, axis, places)
+        return at_places(b, x, axis, places, told)
     letters = [chr(ord("a") + k) for k in range(x.rank)]
     left = "".join(letters)
     right = left.replace(letters[axis], "Z")
-    return b.contract(f"{left},{letters[axis]}Z->{right}", x, b.constant(matrix))
+    return b.contract(f"{left},{letters[axis]}Z->{right}", x, b.constant(matrix, told=told))
 
 
 def repeated(b: Builder, x: Value, axis: int, times: int) -> Value:

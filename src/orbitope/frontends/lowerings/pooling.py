@@ -43,21 +43,23 @@ def _pooled(b: Builder, x: Value, fn: str, out: Sequence[int], **settings: Any) 
     return b.emit("pool", (x,), (*x.shape[: x.rank - len(out)], *out), fn=fn, **settings)
 
 
-def _largest(b: Builder, x: Value, axis: int, windows: Windows) -> Value:
+def _largest(b: Builder, x: Value, axis: int, windows: Windows, told: bool = False) -> Value:
     """The largest of each window of one axis; shorter windows repeat their first position."""
     longest = max(map(len, windows))
     if not all(windows):
         raise Refused
     places = torch.tensor([[*window, *[window[0]] * (longest - len(window))] for window in windows])
-    return b.reduce("amax", at_places(b, x, axis, places), [axis + 1])
+    return b.reduce("amax", at_places(b, x, axis, places, told), [axis + 1])
 
 
-def _averaged(b: Builder, x: Value, axis: int, windows: Windows, divisors: Sequence[float]) -> Value:
+def _averaged(
+    b: Builder, x: Value, axis: int, windows: Windows, divisors: Sequence[float], told: bool = False
+) -> Value:
     """The sum of each window of one axis over its divisor."""
     matrix = torch.zeros(x.shape[axis], len(windows), dtype=torch.float64)
     for k, (window, divisor) in enumerate(zip(windows, divisors, strict=True)):
         matrix[list(window), k] = 1 / divisor
-    return weighted(b, x, axis, matrix)
+    return weighted(b, x, axis, matrix, told)
 
 
 def _max_pool(space: int) -> None:
@@ -151,9 +153,10 @@ def _adaptive_axis(b: Builder, x: Value, axis: int, out: int, fn: str) -> Value:
         split = b.reshape(x, (*x.shape[:axis], out, size // out, *x.shape[axis + 1 :]))
         return b.reduce("mean" if fn == "mean" else "amax", split, [axis + 1])
     windows = [range(k * size // out, -(-(k + 1) * size // out)) for k in range(out)]
+    # which windows are equal depends on the size of the input: no symmetry may rest on it
     if fn == "mean":
-        return _averaged(b, x, axis, windows, [len(window) for window in windows])
-    return _largest(b, x, axis, windows)
+        return _averaged(b, x, axis, windows, [len(window) for window in windows], told=True)
+    return _largest(b, x, axis, windows, told=True)
 
 
 for _space in (1, 2, 3):
