@@ -41,6 +41,7 @@ architecture(
     example((2, 6, 3)),
     fac(5) ** 4,
     "(H!)⁴: each layer and direction has units of its own, side by side in what reads them",
+    dead=("layer.weight_hh_l1_reverse",),  # backwards, the last step is the first
 )
 architecture(
     "elman",

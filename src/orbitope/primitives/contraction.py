@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from orbitope.arithmetic.base import Arithmetic
-from orbitope.graph import Axes, Indexing, Label, Node, Product
+from orbitope.graph import Attributes, Axes, Indexing, Label, Node, Product
 from orbitope.primitives.base import Behaviour, Primitive, Shape, fresh, register
 
 
@@ -43,7 +43,7 @@ class Convolve(Primitive):
     """Cross-correlation of ``[N, (g i), *space]`` with ``[(g o), i, *kernel]`` (transposed: ``[(g i), o, *kernel]``).
 
     Channels split into groups; within a group inputs are summed over; space and kernel positions are told apart,
-    except where the kernel has one position and moves by one, which leaves space alone.
+    except along axes where the kernel has one position and moves by one, which leaves them alone.
     """
 
     name: ClassVar[str] = "convolve"
@@ -57,14 +57,15 @@ class Convolve(Primitive):
         kernel = fresh("k", w[2:])
         n = Label("n", x[0])
         before = fresh("s", x[2:])
-        pointwise = all(size == 1 for size in w[2:]) and x[2:] == node.shape[2:] and not any(a["padding"])
-        after = before if pointwise else fresh("t", node.shape[2:])
+        alone = [_leaves_alone(a, k, size) and x[2 + k] == node.shape[2 + k] for k, size in enumerate(w[2:])]
+        moved = fresh("t", node.shape[2:])
+        after = tuple(s if left else t for s, t, left in zip(before, moved, alone, strict=True))
         weight: Axes = (Product((g, i)), o, *kernel) if a.get("transposed") else (Product((g, o)), i, *kernel)
         consumed = {"i", *(label.name for label in kernel)}
         told_apart = {label.name for label in kernel}
-        if not pointwise:
-            consumed |= {label.name for label in before}
-            told_apart |= {label.name for label in (*before, *after)}
+        spread = [k for k, left in enumerate(alone) if not left]
+        consumed |= {before[k].name for k in spread}
+        told_apart |= {label.name for k in spread for label in (before[k], after[k])}
         return Indexing(
             ((n, Product((g, i)), *before), weight),
             (n, Product((g, o)), *after),
@@ -85,6 +86,12 @@ class Convolve(Primitive):
                 x, weight, stride=a["stride"], padding=a["padding"], dilation=a["dilation"], groups=a["groups"]
             )
         return _transposed(arithmetic, x, weight, node)
+
+
+def _leaves_alone(attributes: Attributes, axis: int, kernel: int) -> bool:
+    """Whether a kernel does nothing along an axis of space but take each position for itself."""
+    output = attributes.get("output_padding", [0] * (axis + 1))
+    return kernel == 1 and attributes["stride"][axis] == 1 and not attributes["padding"][axis] and not output[axis]
 
 
 def _transposed(arithmetic: Arithmetic[Any], x: Any, weight: Any, node: Node) -> Any:
