@@ -4,7 +4,8 @@ Run: python benchmarks/cost.py [NAME …] [--slope] [--json FILE]
 
 Models are built on the meta device: no weight is ever made. The shapes need `transformers` (llama-7b, mixtral-8x7b,
 deepseek-v3), `diffusers` (sdxl-unet) or `torchvision` (resnet-50); shapes whose library is missing are left out.
-Inference is the best of three runs, the rest is run once. `--slope` measures Llama at 2, 4, 8, 16 and 32 layers. Seconds depend on the machine; the ratios do not.
+Inference is the best of three runs, the rest is run once. `--slope` measures Llama at 2, 4, 8, 16 and 32 layers.
+Seconds depend on the machine; the ratios do not.
 """
 
 from __future__ import annotations

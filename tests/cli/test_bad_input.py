@@ -144,7 +144,8 @@ SNAPSHOTS = {
     "no model of that form": (
         ("inspect", "resnet"),
         "error[E105] 'resnet' does not name a model\n"
-        "  fix  a MODEL is one of model.pt2, package.module:factory, file.py:factory, a Hugging Face folder, demo:NAME\n",
+        "  fix  a MODEL is one of model.pt2, package.module:factory, file.py:factory, a Hugging Face folder, "
+        "demo:NAME\n",
     ),
     "an ONNX file": (
         ("inspect", "model.onnx"),

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 import torch
-from tests.zoo import C2, L, randomise, relu, seq
+from tests.zoo import C2, L, prepared, randomise, relu, seq
 from torch import nn
 
 from orbitope import SymmetryGroup, symmetries, verify
@@ -186,3 +186,58 @@ def test_permuting_query_key_and_value_across_heads_is_refused() -> None:
     spec = {**_dense("q", None, "a"), **_dense("k", None, "a"), **_dense("v", None, "b"), **_dense("o", "b", None)}
     assert not verify(net, _group(net, spec).sample(1), inputs).equal
     assert symmetries(net, inputs).order == 2 * 6**2 * 6**2
+
+
+def _bert() -> Spec:
+    """What the published specification of BERT merges by: the stream, the hidden units, and units of the pooler."""
+    spec: Spec = {f"{table}.weight": (None, "stream") for table in ("words", "positions", "types")}
+    spec |= {"norm.weight": ("stream",), "norm.bias": ("stream",)}
+    for k in (0, 1):
+        block, inner = f"tower.blocks.{k}", f"hidden {k}"
+        for part in "qkv":
+            spec[f"{block}.attention.{part}.weight"] = (None, "stream")
+        spec |= {f"{block}.attention.o.weight": ("stream", None), f"{block}.attention.o.bias": ("stream",)}
+        spec |= {**_dense(f"{block}.mlp.up", "stream", inner), **_dense(f"{block}.mlp.down", inner, "stream")}
+        spec |= {f"{block}.{norm}.{key}": ("stream",) for norm in ("norm1", "norm2") for key in ("weight", "bias")}
+    spec |= {**_dense("transform", "stream", "stream"), **_dense("pooler", "stream", "pooler")}
+    spec |= {"transform_norm.weight": ("stream",), "transform_norm.bias": ("stream",), "pair.weight": (None, "pooler")}
+    return spec
+
+
+def _llama() -> Spec:
+    """The same for a Llama: the stream and the gated hidden units."""
+    spec: Spec = {"embed.weight": (None, "stream"), "norm.weight": ("stream",), "head.weight": (None, "stream")}
+    for k in (0, 1):
+        block, inner = f"tower.blocks.{k}", f"hidden {k}"
+        for part in "qkv":
+            spec[f"{block}.attention.{part}.weight"] = (None, "stream")
+        spec[f"{block}.attention.o.weight"] = ("stream", None)
+        spec |= {f"{block}.mlp.{part}.weight": (inner, "stream") for part in ("gate", "up")}
+        spec[f"{block}.mlp.down.weight"] = ("stream", inner)
+        spec |= {f"{block}.norm1.weight": ("stream",), f"{block}.norm2.weight": ("stream",)}
+    return spec
+
+
+def _resnet50() -> Spec:
+    """Bottleneck blocks: two widths of their own in each, the stream of their group behind them."""
+    spec: Spec = {**_conv("0.0", None, "stem"), **_norm("0.1", "stem"), **_dense("7", "group 2", None)}
+    before = "stem"
+    for block, group in ((1, "group 1"), (2, "group 1"), (3, "group 2"), (4, "group 2")):
+        first, second = f"{block} first", f"{block} second"
+        for k, (reads, writes) in zip((0, 2, 4), ((before, first), (first, second), (second, group)), strict=True):
+            spec |= {**_conv(f"{block}.body.{k}.0", reads, writes), **_norm(f"{block}.body.{k}.1", writes)}
+        if before != group:
+            spec |= {**_conv(f"{block}.shortcut.0", before, group), **_norm(f"{block}.shortcut.1", group)}
+        before = group
+    return spec
+
+
+@pytest.mark.parametrize(("name", "spec"), [("bert", _bert()), ("llama", _llama()), ("resnet50", _resnet50())])
+def test_published_blocks_of_larger_networks_are_found(name: str, spec: Spec) -> None:
+    """What the tables merge is found as one set each; attention is finer in ours: heads, and dimensions in each head."""
+    group = prepared(name).group
+    found = {frozenset(unit.acts_on) for unit in group.units}
+    assert _blocks(spec) <= found
+    rest = [unit for unit in group.units if frozenset(unit.acts_on) not in _blocks(spec)]
+    assert all("attention" in parameter for unit in rest for parameter, _ in unit.acts_on)
+    assert bool(rest) == (name != "resnet50")
