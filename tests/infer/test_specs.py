@@ -200,7 +200,8 @@ def _bert() -> Spec:
         spec |= {**_dense(f"{block}.mlp.up", "stream", inner), **_dense(f"{block}.mlp.down", inner, "stream")}
         spec |= {f"{block}.{norm}.{key}": ("stream",) for norm in ("norm1", "norm2") for key in ("weight", "bias")}
     spec |= {**_dense("transform", "stream", "stream"), **_dense("pooler", "stream", "pooler")}
-    spec |= {"transform_norm.weight": ("stream",), "transform_norm.bias": ("stream",), "pair.weight": (None, "pooler")}
+    spec |= {f"transform_norm.{key}": ("stream",) for key in ("weight", "bias")}
+    spec["pair.weight"] = (None, "pooler")
     return spec
 
 
