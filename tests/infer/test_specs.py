@@ -235,7 +235,7 @@ def _resnet50() -> Spec:
 
 @pytest.mark.parametrize(("name", "spec"), [("bert", _bert()), ("llama", _llama()), ("resnet50", _resnet50())])
 def test_published_blocks_of_larger_networks_are_found(name: str, spec: Spec) -> None:
-    """What the tables merge is found as one set each; attention is finer in ours: heads, and dimensions in each head."""
+    """What the tables merge is found as one set each; attention is finer in ours: heads, and in each its dimensions."""
     group = prepared(name).group
     found = {frozenset(unit.acts_on) for unit in group.units}
     assert _blocks(spec) <= found
