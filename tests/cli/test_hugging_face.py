@@ -90,7 +90,7 @@ class TestFolders:
         assert done.code == 0, done.err
         assert round(10 ** done.json["log10_order"]) == 6 * 2 * 720
         assert any("without weights" in note for note in done.json["notes"])
-        assert any("input_ids [2, 7]" in note and "[3, 8]" in note for note in done.json["notes"])
+        assert any("input_ids [2, 7]" in note and "[3, 11]" in note for note in done.json["notes"])
 
     def test_weights_are_not_needed(self, run: Runner, folder: Path) -> None:
         assert run("inspect", folder).code == 0
