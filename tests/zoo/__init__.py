@@ -5,9 +5,11 @@ claimed. Default initialisation hides errors, so tests call :func:`randomise` fi
 feature each; ``ARCHITECTURES`` miniatures of published ones.
 """
 
-from tests.zoo import dense  # noqa: F401  # isort: skip  (the zoo keeps this order)
-from tests.zoo import convolutional, sequences  # noqa: F401  # isort: skip
-from tests.zoo import (  # noqa: F401  # isort: skip
+from tests.zoo import dense  # isort: skip  (the zoo keeps this order)
+from tests.zoo import convolutional  # isort: skip
+from tests.zoo import spatial  # isort: skip
+from tests.zoo import sequences  # isort: skip
+from tests.zoo import (  # isort: skip
     convnets,
     decoders,
     encoders,
@@ -64,14 +66,28 @@ __all__ = [
     "architecture",
     "between",
     "case_of",
+    "convnets",
+    "convolutional",
+    "decoders",
+    "dense",
     "difference",
+    "encoders",
+    "entries",
     "example",
+    "experts",
     "fac",
+    "functions",
+    "generative",
+    "latents",
     "model",
     "outputs",
     "prepare",
     "prepared",
     "randomise",
+    "recurrent",
     "relu",
     "seq",
+    "sequences",
+    "spatial",
+    "vision_transformers",
 ]

@@ -114,7 +114,7 @@ class LlamaAttention(nn.Module):
 def _llama(**options: Callable[..., object]) -> Callable[[], nn.Module]:
     return lambda: LanguageModel(
         7,
-        [PreNorm(7, LlamaAttention(7, 2, 3, 4, **options), GatedMLP(7, 9), RMSNorm) for _ in range(2)],  # type: ignore[arg-type]
+        [PreNorm(7, LlamaAttention(7, 2, 3, 4, **options), GatedMLP(7, 9), RMSNorm) for _ in range(2)],
         RMSNorm,
     )
 

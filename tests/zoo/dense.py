@@ -58,28 +58,25 @@ add(
     fac(7, 5),
     "7!·5!; the identity in evaluation mode",
 )
+
+
+def _residual(forward: Callable[..., torch.Tensor], **parts: nn.Module | nn.Parameter) -> nn.Module:
+    """A stream of six and a branch of eight, and what else the sum of the two needs."""
+    return model(forward, first=L(3, 6), up=L(6, 8), down=L(8, 6), **parts, out=L(6, 2))
+
+
 add(
     "mlp_residual",
-    lambda: model(
-        lambda m, x: m.out((h := m.first(x)) + m.down(relu(m.up(h)))),
-        first=L(3, 6),
-        up=L(6, 8),
-        down=L(8, 6),
-        out=L(6, 2),
-    ),
+    lambda: _residual(lambda m, x: m.out((h := m.first(x)) + m.down(relu(m.up(h))))),
     [(4, 3)],
     fac(6, 8),
     "6! of the stream, 8! inside",
 )
 add(
     "layer_scale",
-    lambda: model(
+    lambda: _residual(
         lambda m, x: m.out((h := m.first(x)) + m.gamma * m.down(relu(m.up(h)))),
-        first=L(3, 6),
-        up=L(6, 8),
-        down=L(8, 6),
         gamma=nn.Parameter(torch.full((6,), 1e-6)),
-        out=L(6, 2),
     ),
     [(4, 3)],
     fac(6, 8),
@@ -200,27 +197,23 @@ add(
     fac(12),
     "12!: a view that is undone tells nothing apart",
 )
+
+
+def _pair(join: Callable[[nn.Module, torch.Tensor, torch.Tensor], torch.Tensor], **parts: nn.Module) -> nn.Module:
+    """Two layers of five and four units on one input, joined by a product."""
+    return model(lambda m, x: m.out(join(m, relu(m.a(x)), relu(m.b(x)))), a=L(3, 5), b=L(3, 4), **parts)
+
+
 add(
     "bilinear",
-    lambda: model(
-        lambda m, x: m.out(m.mix(relu(m.a(x)), relu(m.b(x)))),
-        a=L(3, 5),
-        b=L(3, 4),
-        mix=nn.Bilinear(5, 4, 6),
-        out=L(6, 2),
-    ),
+    lambda: _pair(lambda m, a, b: m.mix(a, b), mix=nn.Bilinear(5, 4, 6), out=L(6, 2)),
     [(4, 3)],
     fac(5, 4, 6),
     "5!·4!·6!",
 )
 add(
     "outer_product",
-    lambda: model(
-        lambda m, x: m.out(torch.einsum("bi,bj->bij", relu(m.a(x)), relu(m.b(x))).flatten(1)),
-        a=L(3, 5),
-        b=L(3, 4),
-        out=L(20, 2),
-    ),
+    lambda: _pair(lambda m, a, b: torch.einsum("bi,bj->bij", a, b).flatten(1), out=L(20, 2)),
     [(4, 3)],
     fac(5, 4),
     "5!·4! on one axis of out",

@@ -140,8 +140,8 @@ add(
         lambda m, h: torch.linalg.inv(h.unflatten(-1, (3, 2, 2)) + 9 * torch.eye(2, dtype=h.dtype)).flatten(-3), 12
     ),
     [(6, 3)],
-    fac(3),
-    "3!: matrices, whose entries are told apart",
+    fac(3) * fac(2) ** 3,
+    "3! matrices, and of each the rows and columns together: the inverse of P A Pᵀ is P A⁻¹ Pᵀ, and 9·1 stays",
 )
 
 

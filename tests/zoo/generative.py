@@ -255,7 +255,6 @@ architecture(
     example((9, 4)),
     fac(7, 3, 5, 6),
     "a!·Z!·K!·b!: the nearest code is the same code wherever it stands in the book",
-    awaits="nearest entries as index",
 )
 architecture(
     "vq_vae_soft",

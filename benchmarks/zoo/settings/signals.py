@@ -12,6 +12,13 @@ _SERIES = {
     "d_model": 48,
     "num_parallel_samples": 3,
 }
+_PATCHES = {
+    "context_length": 16,
+    "patch_length": 4,
+    "patch_stride": 4,
+    "num_input_channels": 3,
+    "prediction_length": 5,
+}
 _DAC = {
     "encoder_hidden_size": 8,
     "decoder_hidden_size": 32,
@@ -65,25 +72,8 @@ SIGNALS: dict[str, dict[str, Any]] = {
         "encoder_num_attention_heads": 6,
         "decoder_num_attention_heads": 6,
     },
-    "patchtsmixer": {
-        "context_length": 16,
-        "patch_length": 4,
-        "num_input_channels": 3,
-        "patch_stride": 4,
-        "d_model": 12,
-        "num_layers": 2,
-        "prediction_length": 5,
-    },
-    "patchtst": {
-        "context_length": 16,
-        "patch_length": 4,
-        "patch_stride": 4,
-        "num_input_channels": 3,
-        "d_model": 24,
-        "num_attention_heads": 4,
-        "ffn_dim": 40,
-        "prediction_length": 5,
-    },
+    "patchtsmixer": {**_PATCHES, "d_model": 12, "num_layers": 2},
+    "patchtst": {**_PATCHES, "d_model": 24, "num_attention_heads": 4, "ffn_dim": 40},
     "seamless_m4t": {
         "vocab_size": 101,
         "t2u_vocab_size": 101,
