@@ -2,46 +2,21 @@
 
 import pytest
 import torch
+from tests.frontends.comparing import check, rand
 from torch import nn
 
 import orbitope
-from orbitope.arithmetic import TorchArithmetic
-from orbitope.frontends import lower, trace
-from orbitope.primitives import evaluate
 
 ops = pytest.importorskip("torchvision.ops")
-
-
-def _x(*shape, seed=0):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-class _Function(nn.Module):
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-
-    def forward(self, *xs):
-        return self.function(*xs)
-
-
-def check(function, inputs):
-    model = _Function(function).eval()
-    graph = lower(trace(model, inputs))
-    assert [node.target for node in graph if node.op == "opaque" and not node.attributes["carried"]] == []
-    values = evaluate(graph, TorchArithmetic(), {}, dict(zip(graph.inputs, inputs, strict=True)))
-    for ours, theirs in zip(values, model(*inputs), strict=True):
-        assert ours.shape == theirs.shape
-        assert torch.allclose(ours, theirs, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize(("groups", "offset_groups"), [(1, 1), (2, 1), (1, 3), (2, 3)])
 def test_deformable_convolution(groups, offset_groups):
     taps, rows, columns = 6, 5, 3
-    x, weight, bias = _x(2, 6, 7, 8), _x(4, 6 // groups, 2, 3, seed=1), _x(4, seed=2)
+    x, weight, bias = rand(2, 6, 7, 8), rand(4, 6 // groups, 2, 3, seed=1), rand(4, seed=2)
     offset, mask = (
-        2 * _x(2, 2 * offset_groups * taps, rows, columns, seed=3),
-        _x(2, offset_groups * taps, rows, columns),
+        2 * rand(2, 2 * offset_groups * taps, rows, columns, seed=3),
+        rand(2, offset_groups * taps, rows, columns),
     )
 
     def function(x, weight, offset, mask, bias):
@@ -51,7 +26,7 @@ def test_deformable_convolution(groups, offset_groups):
             ops.deform_conv2d(x, offset, weight, **settings),
         )
 
-    check(function, (x, weight, offset, mask, bias))
+    check(function, (x, weight, offset, mask, bias), carried=True)
 
 
 def test_regions():
@@ -64,7 +39,7 @@ def test_regions():
             ops.roi_pool(x, boxes, (2, 3), 0.9),
         )
 
-    check(function, (_x(2, 5, 9, 8), boxes))
+    check(function, (rand(2, 5, 9, 8), boxes), carried=True)
 
 
 class _Deformed(nn.Module):
@@ -85,7 +60,7 @@ class _Deformed(nn.Module):
 def test_channels_are_free():
     model = _Deformed().double().eval()
     boxes = torch.tensor([[0, 0.5, 1, 5, 6], [1, 2, 0, 7, 4], [0, 3, 3, 6, 8.5]], dtype=torch.float64)
-    inputs = (_x(2, 3, 9, 8), boxes)
+    inputs = (rand(2, 3, 9, 8), boxes)
     group = orbitope.symmetries(model, inputs)
     assert sorted(unit.size for unit in group.units) == [5, 6]
     assert all(orbitope.verify(model, group.sample(seed), inputs).equal for seed in (1, 2))

@@ -69,7 +69,7 @@ class TestModels:
         assert "return self.leyer(x)" in text and "has no attribute 'leyer'" in text
 
     def test_a_function_is_no_model(self) -> None:
-        text = message(InputError, torch.relu, torch.randn(3))  # type: ignore[arg-type]
+        text = message(InputError, torch.relu, torch.randn(3))
         assert "nn.Module" in text and "wrap" in text
 
     def test_the_tracer_keeps_quiet(self, capfd: pytest.CaptureFixture[str]) -> None:

@@ -3,28 +3,13 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from tests.frontends.comparing import Function, check, rand
 from torch import nn
 
-from orbitope.arithmetic import TorchArithmetic
 from orbitope.errors import DataError, ExportError, LoweringError, TrainingModeError
 from orbitope.frontends import lower, lowerings, trace
-from orbitope.primitives import evaluate
 
-
-class _Function(nn.Module):
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-
-    def forward(self, *xs):
-        return self.function(*xs)
-
-
-def _x(*shape, seed=0):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-IMAGE, VOLUME, LINE, ROWS = _x(2, 6, 7, 9), _x(2, 4, 5, 3, 6), _x(2, 6, 11), _x(3, 4, 6)
+IMAGE, VOLUME, LINE, ROWS = rand(2, 6, 7, 9), rand(2, 4, 5, 3, 6), rand(2, 6, 11), rand(3, 4, 6)
 
 FAMILIES = {
     "dense": (
@@ -33,7 +18,7 @@ FAMILIES = {
             torch.bmm(x, x.transpose(1, 2)), torch.addmm(b, x[0], w.T, beta=2, alpha=0.5), torch.mm(x[0], w.T),
             torch.einsum("bik,ok->boi", x, w), torch.dot(w[0], w[1]), torch.mv(w, x[0, 0]),
         ),
-        (ROWS, _x(5, 6, seed=1), _x(5, seed=2)),
+        (ROWS, rand(5, 6, seed=1), rand(5, seed=2)),
     ),
     "convolution": (
         lambda x, w, g, b, t: (
@@ -41,13 +26,13 @@ FAMILIES = {
             F.conv2d(x, g, groups=3), F.conv2d(x, w, padding="same"), F.conv2d(x[0], w),
             F.conv_transpose2d(x, t, stride=(2, 3), padding=(1, 0), output_padding=(1, 2), groups=2, dilation=(1, 2)),
         ),
-        (IMAGE, _x(5, 6, 3, 2, seed=1), _x(9, 2, 3, 3, seed=2), _x(5, seed=3), _x(6, 2, 3, 2, seed=4)),
+        (IMAGE, rand(5, 6, 3, 2, seed=1), rand(9, 2, 3, 3, seed=2), rand(5, seed=3), rand(6, 2, 3, 2, seed=4)),
     ),
     "convolution of lines and volumes": (
         lambda x, w, v, u: (
             F.conv1d(x, w, stride=3), F.conv3d(v, u, padding=1), F.conv_transpose1d(x, w.transpose(0, 1)),
         ),
-        (LINE, _x(4, 6, 3, seed=1), VOLUME, _x(3, 4, 2, 3, 2, seed=2)),
+        (LINE, rand(4, 6, 3, seed=1), VOLUME, rand(3, 4, 2, 3, 2, seed=2)),
     ),
     "activations": (
         lambda x: (
@@ -67,7 +52,7 @@ FAMILIES = {
             torch.sqrt(x**2), torch.rsqrt(x**2 + 1), torch.sin(x), torch.cos(x), torch.erf(x), torch.maximum(x, y),
             torch.minimum(x, y), x.square(), torch.reciprocal(x**2 + 1), x.float(),
         ),
-        (ROWS, _x(4, 6, seed=1)),
+        (ROWS, rand(4, 6, seed=1)),
     ),
     "reductions": (
         lambda x: (
@@ -84,7 +69,10 @@ FAMILIES = {
             F.instance_norm(x, weight=g, bias=b), F.layer_norm(r, (4, 6), w, eps=0.2), F.layer_norm(r, (6,)),
             F.rms_norm(r, (6,), g, eps=0.1),
         ),
-        (IMAGE, ROWS, _x(6, seed=1), _x(6, seed=2), _x(6, seed=3), _x(6, seed=4).abs() + 0.5, _x(4, 6, seed=5)),
+        (
+            IMAGE, ROWS, rand(6, seed=1), rand(6, seed=2), rand(6, seed=3), rand(6, seed=4).abs() + 0.5,
+            rand(4, 6, seed=5),
+        ),
     ),
     "pooling": (
         lambda x, y: (
@@ -110,42 +98,31 @@ FAMILIES = {
     ),
     "lookup": (
         lambda w, i: (F.embedding(i, w), w.index_select(1, i[0])),
-        (_x(7, 5, seed=1), torch.tensor([[0, 4, 2], [3, 3, 1]])),
+        (rand(7, 5, seed=1), torch.tensor([[0, 4, 2], [3, 3, 1]])),
     ),
     "attention": (
         lambda q, k, v: (F.scaled_dot_product_attention(q, k, v), F.scaled_dot_product_attention(q, k, v, scale=0.3)),
-        (_x(2, 3, 4, 5, seed=1), _x(2, 3, 6, 5, seed=2), _x(2, 3, 6, 7, seed=3)),
+        (rand(2, 3, 4, 5, seed=1), rand(2, 3, 6, 5, seed=2), rand(2, 3, 6, 7, seed=3)),
     ),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_program_computes_what_pytorch_computes(family):
-    function, inputs = FAMILIES[family]
-    model = _Function(function).eval()
-    graph = lower(trace(model, inputs))
-    unknown = sorted({node.target for node in graph if node.op == "opaque"})
-    assert unknown == []
-    values = evaluate(graph, TorchArithmetic(), {}, dict(zip(graph.inputs, inputs, strict=True)))
-    truth = model(*inputs)
-    assert len(values) == len(truth)
-    for k, (ours, theirs) in enumerate(zip(values, truth, strict=True)):
-        assert ours.shape == theirs.shape, k
-        tolerance = 1e-6 if theirs.dtype == torch.float32 else 1e-9
-        assert torch.allclose(ours.double(), theirs.double(), rtol=tolerance, atol=tolerance), k
+    check(*FAMILIES[family])
 
 
 def test_a_wrong_lowering_is_refused(monkeypatch):
     monkeypatch.setitem(lowerings.LOWERINGS, "aten.relu.default", lambda b, x: b.pointwise("tanh", x))
     with pytest.raises(LoweringError, match=r"(?s)aten\.relu\.default.*largest difference"):
-        lower(trace(nn.ReLU().eval(), (_x(3, 4),)))
+        lower(trace(nn.ReLU().eval(), (rand(3, 4),)))
 
 
 def test_a_lowering_of_another_shape_is_refused(monkeypatch):
     monkeypatch.setitem(lowerings.LOWERINGS, "aten.t.default", lambda b, x: x)
     monkeypatch.setitem(lowerings.LOWERINGS, "aten.permute.default", lambda b, x, dims: x)
     with pytest.raises(LoweringError, match="shape"):
-        lower(trace(_Function(lambda x: x.permute(1, 0)).eval(), (_x(3, 4),)))
+        lower(trace(Function(lambda x: x.permute(1, 0)).eval(), (rand(3, 4),)))
 
 
 class _Branches(nn.Module):

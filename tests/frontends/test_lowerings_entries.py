@@ -3,32 +3,15 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
-
-from orbitope.arithmetic import TorchArithmetic
-from orbitope.frontends import lower, trace
-from orbitope.primitives import evaluate
-
-
-class _Function(nn.Module):
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-
-    def forward(self, *xs):
-        return self.function(*xs)
-
-
-def _x(*shape, seed=0):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+from tests.frontends.comparing import check, rand
 
 
 def _i(high, *shape, seed=0):
     return torch.randint(0, high, shape, generator=torch.Generator().manual_seed(seed))
 
 
-ROWS, ALIKE = _x(3, 4, 6), _i(3, 3, 4, 6) - 1
-HOLDS, HOLDS_TOO = _x(3, 4, 6, seed=8) > 0, _x(4, 6, seed=9) > 0
+ROWS, ALIKE = rand(3, 4, 6), _i(3, 3, 4, 6) - 1
+HOLDS, HOLDS_TOO = rand(3, 4, 6, seed=8) > 0, rand(4, 6, seed=9) > 0
 MASK = torch.tensor([[True, False, True, True, False, True]]).expand(4, 6).clone()
 MASK[1] = False
 
@@ -39,7 +22,7 @@ FAMILIES = {
             torch.isin(n, torch.tensor([1, 5])), torch.isin(n, 1, invert=True), torch.eq(n, n), (x > 0) * (y > 0),
             (x > 0) + (y > 0), torch.less(x, y), x.greater_equal(y),
         ),
-        (ROWS, _x(4, 6, seed=1), ALIKE),
+        (ROWS, rand(4, 6, seed=1), ALIKE),
     ),
     "logic": (
         lambda p, q, n: (
@@ -56,7 +39,7 @@ FAMILIES = {
             x.tril(), x.triu(1), x.tril(-2), n.masked_fill(p, 7), x.clamp(min=y), torch.clamp(x, y - 1, y + 1),
             torch.nan_to_num(x / x.round(), nan=0.25, posinf=2.0, neginf=-3.0),
         ),
-        (HOLDS, ROWS, _x(4, 6, seed=1), ALIKE),
+        (HOLDS, ROWS, rand(4, 6, seed=1), ALIKE),
     ),
     "rounding": (
         lambda x, y, n: (
@@ -64,7 +47,7 @@ FAMILIES = {
             x % 0.7, x % y, torch.fmod(x, 0.7), torch.floor_divide(3 * x, y), n // 2, n % 3, 7 * n / 2,
             torch.div(3 * x, y, rounding_mode="trunc"), torch.div(n, 2, rounding_mode="floor"), n.float().type_as(x),
         ),
-        (ROWS, _x(4, 6, seed=1), ALIKE),
+        (ROWS, rand(4, 6, seed=1), ALIKE),
     ),
     "functions": (
         lambda x, y, p: (
@@ -74,7 +57,7 @@ FAMILIES = {
             torch.logit(p / 9), torch.logit(x, eps=0.1), torch.maximum(x, y), torch.max(x, y),
             torch.min(x, y), torch.subtract(x, y), torch.divide(x, p),
         ),
-        (ROWS, _x(4, 6, seed=1), ROWS.abs() + 0.1),
+        (ROWS, rand(4, 6, seed=1), ROWS.abs() + 0.1),
     ),
     "lookup": (
         lambda x, i, j, k: (
@@ -105,7 +88,7 @@ FAMILIES = {
             x.index_put((j[:2], j[:2]), y[:1, 0], accumulate=True), x.index_put((p,), torch.tensor(0.25).double()),
             x.masked_scatter(p, y.repeat(2, 2, 1)), x.masked_scatter(p[..., :1].expand(3, 4, 6), y.repeat(2, 1, 1)),
         ),
-        (ROWS, _x(3, 2, 6, seed=1), torch.stack([_x(3, 4, 6, seed=s).argsort(1)[:, 0] for s in (2, 3)], 1),
+        (ROWS, rand(3, 2, 6, seed=1), torch.stack([rand(3, 4, 6, seed=s).argsort(1)[:, 0] for s in (2, 3)], 1),
          torch.tensor([2, 0]), HOLDS),
     ),
     "places in a list": (
@@ -113,7 +96,7 @@ FAMILIES = {
             torch.bucketize(x, e), torch.bucketize(x, e, right=True), torch.searchsorted(e, x),
             torch.searchsorted(r, x, right=True), F.one_hot(torch.bucketize(x, e), 6), torch.searchsorted(r, x),
         ),
-        (ROWS, _x(5).sort().values, _x(3, 4, 5).sort(-1).values),
+        (ROWS, rand(5).sort().values, rand(3, 4, 5).sort(-1).values),
     ),
     "statistics": (
         lambda x, y: (
@@ -125,7 +108,7 @@ FAMILIES = {
             F.mse_loss(x, x + y.sum()), F.mse_loss(x, y[:, :4], reduction="none"), x.prod(1),
             torch.cdist(x, y, p=1.0), F.cosine_similarity(x, y[:, :4], dim=-1), x.sum(1, dtype=torch.float64),
         ),
-        (ROWS, _x(3, 5, 6, seed=1)),
+        (ROWS, rand(3, 5, 6, seed=1)),
     ),
     "views": (
         lambda x, y: (
@@ -137,7 +120,7 @@ FAMILIES = {
             torch.zeros_like(x).fill_(0.5) + x, torch.empty_like(x).copy_(x), x.mT, x.adjoint(),
             x.as_strided((3, 2, 3, 6), (24, 6, 6, 1)), x.as_strided((2, 5), (7, 3), 4),
         ),
-        (ROWS, _x(3, 5, 6, seed=1)),
+        (ROWS, rand(3, 5, 6, seed=1)),
     ),
     "complex numbers": (
         lambda x, a: (
@@ -146,14 +129,14 @@ FAMILIES = {
             torch.fft.fft2(x, dim=(1, 2)).real, torch.fft.fftn(x, dim=(0, 1)).abs(), torch.fft.rfft2(x).conj().angle(),
             torch.complex(a, a + 1).real,
         ),
-        (ROWS, _x(3, 4, 3, seed=1)),
+        (ROWS, rand(3, 4, 3, seed=1)),
     ),
     "matrices of a batch": (
         lambda x, l, e: (
             torch.linalg.inv(x), torch.linalg.det(x), torch.linalg.solve_triangular(l, x, upper=False),
             torch.linalg.matrix_exp(x), torch.linalg.solve(x, l), x.sum((1, 2)) * e.sum(),
         ),
-        (_x(3, 4, 4), _x(3, 4, 4, seed=1).tril() + 3 * torch.eye(4, dtype=torch.float64), _x(2)),
+        (rand(3, 4, 4), rand(3, 4, 4, seed=1).tril() + 3 * torch.eye(4, dtype=torch.float64), rand(2)),
     ),
     "masked attention": (
         lambda q, k, v, p, f: (
@@ -162,22 +145,11 @@ FAMILIES = {
             F.scaled_dot_product_attention(q, k[:, :1], v[:, :1], p, enable_gqa=True),
             F.scaled_dot_product_attention(q.repeat(1, 2, 1, 1), k, v, is_causal=True, enable_gqa=True, scale=0.4),
         ),
-        (_x(2, 3, 4, 5, seed=1), _x(2, 3, 6, 5, seed=2), _x(2, 3, 6, 7, seed=3), MASK, _x(2, 1, 4, 6, seed=4)),
+        (rand(2, 3, 4, 5, seed=1), rand(2, 3, 6, 5, seed=2), rand(2, 3, 6, 7, seed=3), MASK, rand(2, 1, 4, 6, seed=4)),
     ),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_program_computes_what_pytorch_computes(family):
-    function, inputs = FAMILIES[family]
-    model = _Function(function).eval()
-    graph = lower(trace(model, inputs))
-    unknown = sorted({node.target for node in graph if node.op == "opaque" and not node.attributes.get("carried")})
-    assert unknown == []
-    values = evaluate(graph, TorchArithmetic(), {}, dict(zip(graph.inputs, inputs, strict=True)))
-    truth = model(*inputs)
-    assert len(values) == len(truth)
-    for k, (ours, theirs) in enumerate(zip(values, truth, strict=True)):
-        assert ours.shape == theirs.shape, k
-        tolerance = 1e-6 if theirs.dtype == torch.float32 else 1e-9
-        assert torch.allclose(ours.double(), theirs.double(), rtol=tolerance, atol=tolerance, equal_nan=True), k
+    check(*FAMILIES[family], carried=True, equal_nan=True)

@@ -3,28 +3,10 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
+from tests.frontends.comparing import check, rand
 
-from orbitope.arithmetic import TorchArithmetic
-from orbitope.frontends import lower, trace
-from orbitope.primitives import evaluate
-
-
-class _Function(nn.Module):
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-
-    def forward(self, *xs):
-        return self.function(*xs)
-
-
-def _x(*shape, seed=0):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-LINE, IMAGE, VOLUME = _x(2, 3, 11), _x(2, 3, 7, 10), _x(2, 2, 5, 4, 6)
-GRID, GRID3 = 1.3 * _x(2, 4, 5, 2, seed=1), 1.3 * _x(2, 3, 4, 2, 3, seed=1)
+LINE, IMAGE, VOLUME = rand(2, 3, 11), rand(2, 3, 7, 10), rand(2, 2, 5, 4, 6)
+GRID, GRID3 = 1.3 * rand(2, 4, 5, 2, seed=1), 1.3 * rand(2, 3, 4, 2, 3, seed=1)
 
 CASES = {
     "max pool": [
@@ -173,17 +155,6 @@ def _all(functions, inputs):
     return tuple(x for each in found for x in (each if isinstance(each, tuple) else (each,)))
 
 
-def check(function, inputs):
-    """Lower a function of several results, find nothing unknown in it and compare."""
-    model = _Function(function).eval()
-    graph = lower(trace(model, inputs))
-    assert [f"{node.target} {node.name}" for node in graph if node.op == "opaque"] == []
-    values = evaluate(graph, TorchArithmetic(), {}, dict(zip(graph.inputs, inputs, strict=True)))
-    for k, (ours, theirs) in enumerate(zip(values, model(*inputs), strict=True)):
-        assert ours.shape == theirs.shape, k
-        assert torch.allclose(ours.double(), theirs.double(), rtol=1e-9, atol=1e-9), k
-
-
 @pytest.mark.parametrize("mode", ["bilinear", "nearest", "bicubic"])
 def test_sampling_at_computed_places(mode):
     def function(image, grid, volume, places):
@@ -199,8 +170,8 @@ def test_sampling_at_computed_places(mode):
 
 
 def test_unpooling():
-    _, indices = F.max_pool2d(_x(2, 3, 8, 10, seed=1), 2, return_indices=True)
-    _, places = F.max_pool3d(_x(2, 2, 4, 6, 2, seed=1), 2, return_indices=True)
+    _, indices = F.max_pool2d(rand(2, 3, 8, 10, seed=1), 2, return_indices=True)
+    _, places = F.max_pool3d(rand(2, 2, 4, 6, 2, seed=1), 2, return_indices=True)
 
     def function(image, indices, volume, places):
         return (
@@ -209,4 +180,4 @@ def test_unpooling():
             F.max_unpool3d(volume, places, 2),
         )
 
-    check(function, (_x(2, 3, 4, 5), indices, _x(2, 2, 2, 3, 1), places))
+    check(function, (rand(2, 3, 4, 5), indices, rand(2, 2, 2, 3, 1), places))

@@ -43,13 +43,16 @@ class Operand:
     @property
     def moves(self) -> bool:
         """Whether it is a parameter, or computed from one."""
-        return self.kind not in "ipbus"
+        return self.kind not in "ipbuso"
 
     def draw(self, generator: torch.Generator) -> torch.Tensor:
         """Random entries: of the parameter where there is one, of the input otherwise."""
         match self.kind:
             case "i":
                 return torch.randint(int(self.low), int(self.high) + 1, self.shape, generator=generator)
+            case "o":
+                later = torch.randint(0, int(self.high) + 1, (self.shape[0] - 1,), generator=generator).sort().values
+                return torch.cat([torch.zeros(1, dtype=torch.int64), later])
             case "p":
                 return torch.randperm(self.shape[0], generator=generator)
             case "u":
@@ -86,12 +89,13 @@ class Operand:
             "i": (0.0, self.high),
             "u": (self.low, self.high),
             "p": (self.low, self.high),
+            "o": (self.low, self.high),
             "b": (self.low, self.high),
         }
         low, high = usual.get(self.kind, (-2.0, 2.0))
         text = [*map(str, self.shape)]
         text += [f"low={self.low:g}"] if self.low != low else []
-        text += [f"high={self.high:g}"] if self.high != high or self.kind in "iu" else []
+        text += [f"high={self.high:g}"] if self.high != high or self.kind in "iuo" else []
         return f"{self.kind}({', '.join(text)})"
 
 
@@ -101,7 +105,7 @@ def _make(kind: str, *shape: int, low: float | None = None, high: float | None =
 
 
 VOCABULARY: dict[str, Any] = {
-    **{kind: partial(_make, kind) for kind in "fcdipbusnm"},
+    **{kind: partial(_make, kind) for kind in "fcdipbusnmo"},
     **{"torch": torch, "device": torch.device, "inf": inf, "nan": nan},
 }
 

@@ -10,7 +10,7 @@ from math import prod
 import torch
 
 from orbitope.group import Axis, Fixed, Merged, Moving, Segments, SymmetryGroup
-from orbitope.group.layout import Interleaved
+from orbitope.group.layout import Interleaved, Ordered
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,8 @@ def _positions(axis: Axis, path: str) -> list[Coordinates]:
                 for k, (table, width) in enumerate(zip(tables, widths, strict=True))
                 for each in table[row * width : (row + 1) * width]
             ]
+        case Ordered(part=part, order=order):
+            return [_positions(part, path)[order.index(place)] for place in range(part.size)]
 
 
 def _joined(parts: tuple[Coordinates, ...]) -> Coordinates:

@@ -60,6 +60,9 @@ class Builder:
         execute: whether to compute them, where their operands have entries.
         tolerance: relative disagreement between an operation and its lowering that the lowering answers for: where
             the operation itself is only an approximation of the function that it is named after.
+        ties: whether the operation leaves it open in which order equal entries come: of the positions that it returns
+            only the entries that stand there are compared.
+        places: for lists of positions where a mask holds, the mask, and which of its axes they are positions of.
     """
 
     execute: bool = True
@@ -69,6 +72,8 @@ class Builder:
     place: Place = field(default_factory=Place)
     arithmetic: TorchArithmetic = field(default_factory=TorchArithmetic)
     tolerance: float = 0.0
+    ties: bool = False
+    places: dict[str, tuple[Value, int]] = field(default_factory=dict)
     _names: set[str] = field(default_factory=set)
 
     def reserve(self, names: Iterable[str]) -> None:
@@ -137,6 +142,11 @@ class Builder:
     def known(self, value: Value) -> torch.Tensor | None:
         """The tensor of a constant, None for anything else."""
         return self.constants.get(value.name)
+
+    @property
+    def masks(self) -> set[str]:
+        """Masks that lists of positions were made from, and that may be asked for again."""
+        return {mask.name for mask, _ in self.places.values()}
 
     # short forms ---------------------------------------------------------------------------------------------------
     def scalar(self, number: float, like: Value) -> Value:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import nn
 from torch._subclasses.functional_tensor import FunctionalTensor, FunctionalTensorMode, dispatch_functionalize
+from torch.distributions import Distribution
 from torch.export.graph_signature import (
     ConstantArgument,
     ExportGraphSignature,
@@ -26,6 +27,8 @@ from torch.export.graph_signature import (
 )
 from torch.fx import traceback
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
 from orbitope.frontends.programs import Call, Traced
@@ -45,7 +48,13 @@ def record(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], pla
 
     Guarantee: exact for inputs on which the values that it told Python are the same.
     """
-    return _Recording(model, tuple(args), dict(kwargs)).run(places)
+    try:
+        return _Recording(model, tuple(args), dict(kwargs)).run(places, exporting())
+    except Exception as error:  # some models fail on the way that they take while they are exported, and on no other
+        try:
+            return _Recording(model, tuple(args), dict(kwargs)).run(places, nullcontext())
+        except Exception:
+            raise error from None
 
 
 def input_names(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[str]:
@@ -81,7 +90,7 @@ class _Recording:
     mutated: list[str] = field(default_factory=list)
     spec: pytree.TreeSpec | None = None
 
-    def run(self, places: bool) -> Traced:
+    def run(self, places: bool, mode: AbstractContextManager[None]) -> Traced:
         self.state = {
             **{name: p.detach() for name, p in self.model.named_parameters()},
             **{name: b.detach() for name, b in self.model.named_buffers()},
@@ -93,7 +102,8 @@ class _Recording:
             fed = iter(given)
             filled = [next(fed) if isinstance(leaf, torch.Tensor) else leaf for leaf in leaves]
             args, kwargs = pytree.tree_unflatten(filled, in_spec)
-            results, self.spec = pytree.tree_flatten(torch.func.functional_call(self.model, state, args, kwargs))
+            with _AsOutsideOfTraces():
+                results, self.spec = pytree.tree_flatten(torch.func.functional_call(self.model, state, args, kwargs))
             self.mutated = [name for name, tensor in state.items() if _written(tensor)]
             return [*(state[name] for name in self.mutated), *results]
 
@@ -105,7 +115,7 @@ class _Recording:
             _error_on_data_dependent_ops=False,
             record_stack_traces=places,
         )
-        with torch.no_grad(), exporting(), _module_paths(self.model if places else None):
+        with torch.no_grad(), mode, unchecked(), _module_paths(self.model if places else None):
             module = tracer(self.state, tensors)
         return self._program(module, input_names(self.model, self.args, self.kwargs), tensors)
 
@@ -173,6 +183,42 @@ def _lifted(module: torch.fx.GraphModule, constants: dict[str, torch.Tensor]) ->
             yield new
         node.replace_all_uses_with(made[str(node.target)])
         graph.erase_node(node)
+
+
+class _AsOutsideOfTraces(TorchFunctionMode):
+    """Two things that PyTorch does, and that a tracer refuses.
+
+    Dropout in evaluation mode returns its operand, which may be written into. Numbers of positions may be given as a
+    list of tensors with one entry each.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """The call itself, with such operands as a tracer takes."""
+        given = kwargs or {}
+        if func is F.dropout and given.get("training", True) is False and not given.get("inplace", False):
+            return args[0] if args else given["input"]
+        if func in (torch.Tensor.__getitem__, torch.Tensor.__setitem__):
+            places = args[1]
+            found = tuple(map(_joined, places)) if isinstance(places, tuple) else _joined(places)
+            args = (args[0], found, *args[2:])
+        return func(*args, **given)
+
+
+def _joined(places: Any) -> Any:
+    """A list of tensors without axes as one tensor."""
+    alone = isinstance(places, tuple | list) and places and all(isinstance(x, torch.Tensor) for x in places)
+    return torch.stack(list(places)) if alone and not any(x.dim() for x in places) else places
+
+
+@contextmanager
+def unchecked() -> Iterator[None]:
+    """Let distributions take their parameters as they are: a check of entries is no part of what is computed."""
+    before = Distribution._validate_args
+    Distribution.set_default_validate_args(False)
+    try:
+        yield
+    finally:
+        Distribution.set_default_validate_args(before)
 
 
 @contextmanager

@@ -20,6 +20,9 @@ from orbitope.frontends.torch_export import lower
 from orbitope.frontends.tracing import checked, moved, quiet, trace
 from orbitope.graph import Graph
 
+UNEXECUTED = "traced without weights: no lowering was executed next to its operation"
+"""The note on a graph of which nothing says, beyond the rules themselves, that it is the model's."""
+
 
 def graphs(
     model: nn.Module | ExportedProgram,
@@ -45,12 +48,13 @@ def graphs(
         InputError: an axis of an example input has size 1 and could be longer.
     """
     if isinstance(model, ExportedProgram):
-        return [lower(trace(model), outputs)]
+        found = [lower(trace(model), outputs)]
+        return _noted(found, UNEXECUTED) if any(t.is_meta for t in model.state_dict.values()) else found
     args = checked(model, args)
     with prepared(model, kwargs or {}) as named:
         first = lower(trace(model, args, named, specialise=specialise), outputs)
         if on_meta(model):
-            first = _noted([first], "traced without weights: no lowering was executed next to its operation")[0]
+            first = _noted([first], UNEXECUTED)[0]
         if also is not None:
             return _noted([first, *(lower(trace(model, *each, specialise=specialise), outputs) for each in also)])
         with quiet(), without_entries(model):
@@ -117,4 +121,4 @@ def _told(shapes: Mapping[str, Sequence[int]]) -> str:
     return ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items())
 
 
-__all__ = ["graphs"]
+__all__ = ["UNEXECUTED", "graphs"]

@@ -58,6 +58,12 @@ class Traced:
 
 Program = ExportedProgram | Traced
 
+_UNTAGGED = {
+    *("aten.is_nonzero.default", "aten.where.default", "aten.nonzero_numpy.default"),
+    *("aten.repeat_interleave.self_Tensor", "aten.tensor_split.tensor_indices_or_sections"),
+}
+"""Operations that tell Python entries, or give their result a shape by them, although torch does not say so."""
+
 _BY_MASK = {"aten.index.Tensor", "aten.masked_select.default", "aten.index_put.default"}
 """Operations of which a boolean operand alone decides the shape of the result."""
 
@@ -65,13 +71,33 @@ _BY_MASK = {"aten.index.Tensor", "aten.masked_select.default", "aten.index_put.d
 def decisive(node: torch.fx.Node) -> list[torch.fx.Node]:
     """The operands of an operation whose entries Python was told, or that gave its result its shape."""
     tags = getattr(node.target, "tags", ())
-    told = torch.Tag.data_dependent_output in tags or str(node.target) == "aten.is_nonzero.default"
-    if not told and torch.Tag.dynamic_output_shape not in tags:
+    told = torch.Tag.data_dependent_output in tags or str(node.target) in _UNTAGGED
+    if (not told and torch.Tag.dynamic_output_shape not in tags) or _only_written(node):
         return []
+    if str(node.target) == "aten.repeat_interleave.self_Tensor":
+        return [x for x in pytree.tree_leaves(node.args[1:2]) if isinstance(x, torch.fx.Node)]
     if str(node.target) not in _BY_MASK:
         return node.all_input_nodes
     masks = (torch.bool, torch.uint8)
-    return [x for x in node.all_input_nodes if getattr(x.meta.get("val"), "dtype", None) in masks]
+    places = pytree.tree_leaves(node.args[1:2])  # not what is read or written, which may be a mask too
+    return [x for x in places if isinstance(x, torch.fx.Node) and getattr(x.meta.get("val"), "dtype", None) in masks]
+
+
+def _only_written(node: torch.fx.Node) -> bool:
+    """Whether one number is written where a mask holds, and nothing else is done with the list of these positions."""
+    if str(node.target) not in ("aten.where.default", "aten.nonzero_numpy.default"):
+        return False
+    axes = sorted(node.users, key=lambda user: str(user.args[1:]))
+    writes = {user for axis in axes for user in axis.users}
+    return all(axis.target is operator.getitem for axis in axes) and all(
+        str(user.target) == "aten.index_put.default"
+        and isinstance(user.args[1], list | tuple)
+        and list(user.args[1]) == axes
+        and isinstance(user.args[2], torch.fx.Node)
+        and user.args[2].meta["val"].numel() == 1
+        and not user.args[3:]
+        for user in writes
+    )
 
 
 def with_entries(program: Program, buffers: Mapping[str, torch.Tensor]) -> Program:
@@ -179,7 +205,8 @@ def arguments(node: torch.fx.Node) -> tuple[list[Any], dict[str, Any]]:
 
 def read_results(node: torch.fx.Node) -> set[int]:
     """Which results of an operation with several are read."""
-    return {user.args[1] for user in node.users if user.target is operator.getitem and user.users}  # type: ignore[misc]
+    read = (user.args[1] for user in node.users if user.target is operator.getitem and user.users)
+    return {k for k in read if isinstance(k, int)}
 
 
 def module_path(node: torch.fx.Node) -> str:

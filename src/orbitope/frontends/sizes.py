@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -85,12 +86,14 @@ class _Growth:
     def _runs(self, sizes: Mapping[Spot, int]) -> bool:
         args, kwargs = self._inputs(sizes)
         self.trials += 1
-        try:
-            with torch.no_grad(), exporting():
-                self.model(*args, **kwargs)
-        except Exception:  # whatever the model raises on inputs that it does not take
-            return False
-        return True
+        for mode in (exporting, nullcontext):
+            try:
+                with torch.no_grad(), mode():
+                    self.model(*args, **kwargs)
+                return True
+            except Exception:  # whatever the model raises on inputs that it does not take
+                continue
+        return False
 
 
 def _longer(size: int, strided: bool) -> tuple[int, ...]:

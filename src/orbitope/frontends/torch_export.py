@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -143,7 +143,8 @@ class _Lowering:
     def _operation(self, node: torch.fx.Node) -> None:
         if node.target is operator.getitem:
             source, index = node.args
-            self.values[node.name] = self.values[source.name][index]  # type: ignore[union-attr]
+            assert isinstance(source, torch.fx.Node)
+            self.values[node.name] = self.values[source.name][index]
             return
         if isinstance(self.program, Traced):
             self._decisions(node)
@@ -157,11 +158,11 @@ class _Lowering:
         tensors = [x for x in pytree.tree_leaves(call) if isinstance(x, Value)]
         runs = all(x.name in b.tensors for x in tensors)
         runs = runs and not _means_nothing(node)
-        if runs and all(b.known(x) is not None for x in tensors) and _is_aten(node):
-            folded = execution.run_as_traced(b, node.target, call)  # type: ignore[arg-type]
+        if runs and all(b.known(x) is not None for x in tensors) and _aten(node) is not None:
+            folded = execution.run_as_traced(b, _called(node), call)
             self.values[node.name] = pytree.tree_map_only(torch.Tensor, b.constant, folded)
             return
-        expected = execution.run(b, node.target, call) if runs else None  # type: ignore[arg-type]
+        expected = execution.run(b, _called(node), call) if runs else None
         before = len(b.nodes)
         result = self._lower(node, call)
         if result is None:
@@ -184,7 +185,7 @@ class _Lowering:
         lowering = LOWERINGS.get(str(node.target))
         if lowering is None:
             return None
-        self.builder.tolerance = 0.0
+        self.builder.tolerance, self.builder.ties = 0.0, False
         try:
             result = lowering(self.builder, *call[0], **call[1])
         except (Refused, AssertionError, IndexError, RuntimeError, TypeError, ValueError):
@@ -202,7 +203,7 @@ class _Lowering:
             spread = {x.name: b.broadcast(x, metas[0].shape) for x in tensors}
             call = pytree.tree_map_only(Value, lambda x: spread[x.name], call)
             tensors = [spread[x.name] for x in tensors]
-        if carried and expected is not None and not execution.carries(b, node.target, call, carried):  # type: ignore[arg-type]
+        if carried and expected is not None and not execution.carries(b, _called(node), call, carried):
             carried = 0
         order = {x.name: k for k, x in enumerate(tensors)}
         args, kwargs = pytree.tree_map_only(Value, lambda x: Operand(order[x.name]), call)
@@ -219,10 +220,11 @@ class _Lowering:
 
     def _carried(self, node: torch.fx.Node, tensors: list[Value], metas: list[Any]) -> int:
         """How many leading axes an operation without a lowering carries: all of an entry-wise one, or as declared."""
-        if not _is_aten(node) or not tensors or not all(isinstance(meta, torch.Tensor) for meta in metas):
+        operation = _aten(node)
+        if operation is None or not tensors or not all(isinstance(meta, torch.Tensor) for meta in metas):
             return 0
         tail = TAILS.get(str(node.target))
-        if torch.Tag.pointwise in node.target.tags or tail == 0:  # type: ignore[union-attr]
+        if torch.Tag.pointwise in operation.tags or tail == 0:
             common = torch.broadcast_shapes(*(x.shape for x in tensors))
             return len(common) if all(tuple(meta.shape) == tuple(common) for meta in metas) else 0
         axes = 0 if tail is None or len(tensors) > 1 else tensors[0].rank - tail
@@ -242,7 +244,8 @@ class _Lowering:
         for item in flat(value):
             if isinstance(item, Value):
                 self.holders[item.name] -= 1
-                if self.holders[item.name] <= 0 and item.name not in self.builder.constants:
+                kept = item.name in self.builder.constants or item.name in self.builder.masks
+                if self.holders[item.name] <= 0 and not kept:
                     self.builder.tensors.pop(item.name, None)
 
     # outputs -------------------------------------------------------------------------------------------------------
@@ -296,8 +299,17 @@ class _Lowering:
         return tuple(dict.fromkeys(node.place for node in nodes if node.name in told and node.name in varies))
 
 
-def _is_aten(node: torch.fx.Node) -> bool:
-    return isinstance(node.target, torch._ops.OpOverload) and torch.Tag.nondeterministic_seeded not in node.target.tags
+def _called(node: torch.fx.Node) -> Callable[..., Any]:
+    """The function that a ``call_function`` node calls."""
+    assert not isinstance(node.target, str)
+    return node.target
+
+
+def _aten(node: torch.fx.Node) -> torch._ops.OpOverload | None:
+    """The operation that a node calls, unless it is drawn at random or none of torch's."""
+    called = node.target
+    drawn = isinstance(called, torch._ops.OpOverload) and torch.Tag.nondeterministic_seeded in called.tags
+    return called if isinstance(called, torch._ops.OpOverload) and not drawn else None
 
 
 def _strides(node: torch.fx.Node) -> tuple[int, ...] | None:

@@ -53,7 +53,10 @@ def trace(
         InputError: the model is neither a module nor an exported program.
     """
     if isinstance(model, ExportedProgram):
-        return _decomposed(model)
+        try:
+            return _concrete(_decomposed(model))
+        except _DataDependentSize as error:
+            raise _cannot_trace(error, model.graph_module) from None
     given = checked(model, args)
     with prepared(model, kwargs or {}) as named, without_entries(model) as buffers:
         given, named = moved(model, given, named)

@@ -67,6 +67,8 @@ class Parameter:
         members: empty, or the names of several tensors of one shape that stand one after the other along axis 0: the
             parameters of exchangeable modules, which are read as one.
         part: None, or where this parameter begins along axis 0 of its one member, and how long that is.
+        orders: for axes that are read in another order than they are stored in, the stored position of each position
+            that is read.
     """
 
     names: tuple[str, ...]
@@ -75,6 +77,7 @@ class Parameter:
     trainable: bool = True
     members: tuple[tuple[str, ...], ...] = ()
     part: tuple[int, int] | None = None
+    orders: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

@@ -105,7 +105,55 @@ class Interleaved:
         return torch.cat(tables, dim + 1).flatten(dim, dim + 1)
 
 
-Axis = Moving | Fixed | Merged | Segments | Interleaved
+@dataclass(frozen=True)
+class Ordered:
+    """An axis that the network reads in another order than it is stored in, as where hidden units were rolled.
+
+    Attributes:
+        part: what the axis is made of as it is read.
+        order: for each position of ``part`` the stored position that is read there.
+    """
+
+    part: Axis
+    order: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """Number of positions."""
+        return self.part.size
+
+    @property
+    def parts(self) -> tuple[Axis, ...]:
+        """The one axis that is read."""
+        return (self.part,)
+
+    def __str__(self) -> str:
+        """The part, marked by a tilde."""
+        return f"~{self.part}"
+
+    def apart(self, tensor: torch.Tensor, dim: int) -> list[torch.Tensor]:
+        """The tensor as it is read along this axis."""
+        return [tensor.index_select(dim, torch.tensor(self.order, device=tensor.device))]
+
+    def together(self, pieces: Sequence[torch.Tensor], dim: int) -> torch.Tensor:
+        """The reverse of :meth:`apart`."""
+        places = torch.tensor(self.order).argsort().to(pieces[0].device)
+        return pieces[0].index_select(dim, places)
+
+
+Axis = Moving | Fixed | Merged | Segments | Interleaved | Ordered
+
+
+def read_in_order(axes: Sequence[Axis], orders: Mapping[int, tuple[int, ...]]) -> tuple[Axis, ...]:
+    """The axes of a parameter as it is stored, given those as it is read.
+
+    Args:
+        axes: as they are read.
+        orders: for axes that are read in another order, the stored position of each that is read.
+    """
+    return tuple(
+        Ordered(axis, orders[k]) if k in orders and any(movings(axis)) else axis for k, axis in enumerate(axes)
+    )
 
 
 def movings(axis: Axis) -> Iterator[Moving]:
@@ -113,7 +161,7 @@ def movings(axis: Axis) -> Iterator[Moving]:
     match axis:
         case Moving():
             yield axis
-        case Merged(factors=parts) | Segments(parts=parts) | Interleaved(parts=parts):
+        case Merged(factors=parts) | Segments(parts=parts) | Interleaved(parts=parts) | Ordered(parts=parts):
             for part in parts:
                 yield from movings(part)
         case Fixed():
@@ -203,6 +251,8 @@ def axis_to_json(axis: Axis) -> Any:
             return {"sum": [axis_to_json(part) for part in parts]}
         case Interleaved(rows=rows, parts=parts):
             return {"interleaved": [axis_to_json(part) for part in parts], "rows": rows}
+        case Ordered(part=part, order=order):
+            return {"read": axis_to_json(part), "order": list(order)}
 
 
 def axis_from_json(value: Any, sizes: Mapping[str, int], depth: int = 0) -> Axis:
@@ -226,6 +276,10 @@ def axis_from_json(value: Any, sizes: Mapping[str, int], depth: int = 0) -> Axis
             found = _parts(parts, sizes, depth)
             if not any(part.size % rows for part in found):
                 return Interleaved(rows, found)
+        case {"read": part, "order": [*order]} if len(value) == 2 and depth < 16:
+            (read,) = _parts([part], sizes, depth)
+            if all(type(place) is int for place in order) and sorted(order) == list(range(read.size)):
+                return Ordered(read, tuple(order))
         case _:
             pass
     raise SymmetryFileError("an axis of the symmetry file is not understood", got=str(value)[:200])

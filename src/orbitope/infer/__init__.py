@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
+import torch
 from torch import nn
 from torch.export import ExportedProgram
 
@@ -15,11 +16,13 @@ from orbitope.graph import Graph
 from orbitope.group import SymmetryGroup
 from orbitope.infer.assembly import assemble
 from orbitope.infer.folding import Fold, fold
+from orbitope.infer.gauge import continuous
 from orbitope.infer.joint import apart, fix_unreached, join
 from orbitope.infer.parts import split
 from orbitope.infer.reading import fix_unread
 from orbitope.infer.routing import route
 from orbitope.infer.signatures import shared
+from orbitope.infer.straightening import straighten
 from orbitope.infer.unification import Unification, unify
 from orbitope.infer.words import Atom
 
@@ -98,14 +101,23 @@ def infer(graph: Graph | Sequence[Graph], scope: Iterable[str] | None = None, mo
         if folded is None:
             useless |= {each.site for each in folds}  # the traces do not agree on what are branches
             continue
-        folded = split(folded, frozen) if modules else folded
+        folded = straighten(split(folded, frozen) if modules else folded)
         result = unify(folded, frozen)
         fix_unread(folded, result)
         fix_unreached(folded, result)
         found = {each.site for each in folds if _told_apart(result, each)}
         if not found:
-            return assemble(folded, result)
+            return _assembled(folded, result, frozen)
         useless |= found  # branches that something tells apart are easier to read as they were
+
+
+def _assembled(graph: Graph, result: Unification, frozen: Callable[[str], bool]) -> SymmetryGroup:
+    """The continuous part comes first: it reads the words of values, which lose their meaning when units are fused."""
+
+    def held(name: str) -> bool:
+        return frozen(name) or not getattr(torch, graph.parameters[name].dtype).is_floating_point
+
+    return assemble(graph, result, continuous(graph, result, held))
 
 
 def _told_apart(result: Unification, each: Fold) -> bool:

@@ -3,36 +3,46 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from math import lgamma
 
 from orbitope.graph import Graph, Node
 from orbitope.group import (
-    Axis,
     Diagnostic,
-    Fixed,
-    Interleaved,
-    Merged,
-    Moving,
     Placement,
-    Segments,
     SymmetryGroup,
     Units,
     movings,
     places,
+    read_in_order,
 )
+from orbitope.group.continuous import Continuous
+from orbitope.infer.axes import Axes
 from orbitope.infer.fibres import bases, leaves
 from orbitope.infer.fusion import fuse
 from orbitope.infer.joint import unmarked
 from orbitope.infer.parts import whole
 from orbitope.infer.roles import UNITS, roles
 from orbitope.infer.unification import Unification
-from orbitope.infer.words import Atom, Factor, Word, common_runs, size_of, starts_of
+from orbitope.infer.words import Atom
 
 
-def assemble(graph: Graph, result: Unification) -> SymmetryGroup:
-    """The group that a unification stands for."""
-    return _Assembly(graph, result).group()
+def assemble(
+    graph: Graph,
+    result: Unification,
+    named: Callable[[Mapping[Atom, str], Mapping[str, Placement]], Continuous] | None = None,
+) -> SymmetryGroup:
+    """The group that a unification stands for.
+
+    Args:
+        graph: the program.
+        result: its words; they are changed.
+        named: the continuous part, as soon as atoms have names.
+    """
+    assembly = _Assembly(graph, result)
+    group = assembly.group()
+    return group if named is None else replace(group, continuous=named(assembly.names, group.placements))
 
 
 class _Assembly:
@@ -69,49 +79,13 @@ class _Assembly:
             taken[stem] += 1
             self.names[atom] = stem if taken[stem] == 1 else f"{stem}#{taken[stem]}"
 
-    # axes ----------------------------------------------------------------------------------------------------------
-    def _axis(self, word: Word, size: int) -> Axis:
-        factors: list[Axis] = []
-        rest = list(self.words.resolve(word))
-        while rest:
-            if (count := self.words.interleaved(rest)) is not None:
-                factors.append(self._columns(rest[: count + 1]))
-                rest = rest[count + 1 :]
-                continue
-            factor = rest.pop(0)
-            if not isinstance(factor, Atom):
-                factors.append(Fixed(factor.size))
-            elif factor.segments is not None:
-                parts = tuple(self._axis(part, _size(part)) for part in self.words.segments(factor))
-                factors.append(_merge_fixed(parts))
-            elif factor in self.names:
-                factors.append(Moving(self.names[factor], factor.size))
-            else:
-                factors.append(Fixed(factor.size))
-        if len(factors) == 1:
-            return factors[0]
-        return Merged(tuple(factors)) if any(map(_moves, factors)) else Fixed(size)
-
-    def _columns(self, word: Sequence[Factor]) -> Axis:
-        """Families with their index behind them: a part for each run of the index."""
-        *families, index = word
-        assert isinstance(index, Atom)
-        runs = common_runs([[size_of(s) for s in self.words.segments(index)], *(f.sizes for f in families)])  # type: ignore[union-attr]
-        columns = self.words.cut((index,), runs)
-        parts = []
-        for start, column in zip(starts_of(runs), columns, strict=True):
-            members = [x for family in families for x in self.words.member(family, start)]  # type: ignore[arg-type]
-            part = (*members, *column)
-            parts.append(self._axis(part, _size(part)))
-        rows = _size(tuple(families))
-        return Interleaved(rows, tuple(parts)) if any(map(_moves, parts)) else Fixed(rows * index.size)
-
     def group(self) -> SymmetryGroup:
         """Placements, units, bases, diagnostics."""
         placements = {}
+        reader = Axes(self.words, self.names.get)
         for name, parameter in self.graph.parameters.items():
             words = self.result.parameters[name]
-            axes = tuple(self._axis(word, size) for word, size in zip(words, parameter.shape, strict=True))
+            axes = read_in_order([reader.read(word) for word in words], parameter.orders)
             placements[name] = Placement(
                 parameter.names, parameter.shape, axes, parameter.trainable, parameter.members, parameter.part
             )
@@ -157,28 +131,6 @@ class _Assembly:
 
 def _is_unknown(place: str, unknown: dict[str, Node]) -> bool:
     return any(node.place == place for node in unknown.values())
-
-
-def _size(word: Word) -> int:
-    size = 1
-    for factor in word:
-        size *= factor.size
-    return size
-
-
-def _moves(axis: Axis) -> bool:
-    return isinstance(axis, Moving | Segments | Interleaved | Merged)
-
-
-def _merge_fixed(parts: tuple[Axis, ...]) -> Axis:
-    """A sum without moving parts is fixed; neighbouring fixed parts are one."""
-    merged: list[Axis] = []
-    for part in parts:
-        if isinstance(part, Fixed) and merged and isinstance(merged[-1], Fixed):
-            merged[-1] = Fixed(merged[-1].size + part.size)
-        else:
-            merged.append(part)
-    return merged[0] if len(merged) == 1 else Segments(tuple(merged))
 
 
 def _without_circles(over: dict[Atom, set[Atom]]) -> dict[Atom, set[Atom]]:

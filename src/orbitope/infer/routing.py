@@ -21,10 +21,8 @@ from typing import Any
 import torch
 
 from orbitope.graph import Graph, Label, Node, Sum, Term, labels
+from orbitope.infer.ties import Ties
 from orbitope.primitives import PRIMITIVES
-
-STRICT = frozenset({"sigmoid", "tanh", "exp", "log", "neg", "softplus", "erf", "sqrt"})
-"""Functions that keep different numbers different."""
 
 VIEWS = frozenset({"reshape", "transpose", "broadcast", "slice"})
 
@@ -64,6 +62,7 @@ class _Routing:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.by_name = dict(graph.by_name)
+        self.ties = Ties(graph)
         self.shapes = {node.name: node.shape for node in graph}
         self.names = set(self.shapes)
         self.nodes: list[Node] = []
@@ -134,7 +133,7 @@ class _Routing:
         if _ranks(node):
             self._settle(node.inputs[0])
             count = self.by_name[node.inputs[0]].shape[node.attributes["axis"]]
-            settings = {**node.attributes, "what": "choice", "pinned": not self._distinct(node.inputs[0])}
+            settings = {**node.attributes, "what": "choice", "pinned": not self.ties.rare(node)}
             scores = self.by_name[node.inputs[0]]
             like = replace(node, dtype=scores.dtype)
             self.choices[node.name] = self._emit(like, "order", node.inputs, (count, *node.shape), **settings)
@@ -157,62 +156,8 @@ class _Routing:
             return None
         fn = node.attributes.get("fn") if node.op == "pointwise" else None
         count = self.shapes[self.choices[node.inputs[0]]][0]
-        whole = fn == "remainder" and self._constant(node.inputs[1]) == count
+        whole = fn == "remainder" and self.ties.constant(node.inputs[1]) == count
         return node.inputs[0] if node.op in VIEWS or whole or fn == "integer" else None
-
-    def _constant(self, name: str) -> float | None:
-        """The one number that a constant consists of."""
-        tensor = self._tensor(name)
-        if tensor is None or not tensor.numel() or bool((tensor != tensor.flatten()[0]).any()):
-            return None
-        return float(tensor.flatten()[0])
-
-    def _tensor(self, name: str) -> torch.Tensor | None:
-        """The value of a constant behind views."""
-        node = self.by_name.get(name)
-        if node is None:
-            return None
-        if node.op == "constant":
-            found = self.graph.constants[node.attributes["constant"]]
-            return None if found.is_meta else found
-        if node.op not in ("reshape", "broadcast"):
-            return None
-        inner = self._tensor(node.inputs[0])
-        if inner is None:
-            return None
-        return inner.reshape(node.shape) if node.op == "reshape" else inner.broadcast_to(node.shape)
-
-    def _distinct(self, name: str) -> bool:
-        """Whether entries differ from each other but for rare parameters and inputs."""
-        node = self.by_name.get(name)
-        if node is None:
-            return False
-        operands = node.inputs
-        match node.op:
-            case "parameter":
-                return True
-            case "contract" | "convolve":
-                return any(self.by_name[x].op == "parameter" for x in operands if x in self.by_name)
-            case "softmax" | "reshape" | "transpose" | "slice":
-                return self._distinct(operands[0])
-            case "pointwise" if node.attributes["fn"] in STRICT:
-                return self._distinct(operands[0])
-            case "pointwise" if node.attributes["fn"] in ("add", "sub", "mul", "div"):
-                return any(
-                    self._distinct(x) and self._plain(y) for x, y in zip(operands, reversed(operands), strict=True)
-                )
-            case _:
-                return False
-
-    def _plain(self, name: str) -> bool:
-        """A parameter or a single finite number other than zero, in another shape perhaps."""
-        node = self.by_name.get(name)
-        while node is not None and node.op in ("reshape", "broadcast"):
-            node = self.by_name.get(node.inputs[0])
-        if node is None or node.op != "constant":
-            return node is not None and node.op == "parameter"
-        number = self._constant(node.name)
-        return number is not None and number != 0 and abs(number) < float("inf")
 
     # lookups -------------------------------------------------------------------------------------------------------
     def _lookup(self, node: Node) -> bool:
@@ -276,7 +221,7 @@ class _Routing:
     def _one_hot(self, node: Node) -> bool:
         """``indices[…, None] == arange(n)`` is the choice itself, with the experts last."""
         for places, numbers in (node.inputs, node.inputs[::-1]):
-            wide, table = self.by_name.get(places), self._tensor(numbers)
+            wide, table = self.by_name.get(places), self.ties.tensor(numbers)
             if wide is None or table is None or wide.op != "broadcast" or wide.inputs[0] not in self.choices:
                 continue
             narrow, choice = self.shapes[wide.inputs[0]], self.choices[wide.inputs[0]]

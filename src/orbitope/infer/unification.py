@@ -39,6 +39,7 @@ class Unification:
         parameters: for each parameter the words of its axes.
         uses: what each operation did, for the analysis of fibres.
         unknown: nodes without answers.
+        constants: values that are made of constants alone.
     """
 
     words: Words
@@ -46,6 +47,7 @@ class Unification:
     parameters: dict[str, tuple[Word, ...]] = field(default_factory=dict)
     uses: list[Use] = field(default_factory=list)
     unknown: list[Node] = field(default_factory=list)
+    constants: set[str] = field(default_factory=set)
 
 
 def unify(graph: Graph, frozen: Callable[[str], bool]) -> Unification:
@@ -104,6 +106,7 @@ class _Walk:
         return self._fresh(node.shape, Reason(f"it indexes the input {node.name}"))
 
     def _constant(self, node: Node) -> tuple[Word, ...]:
+        self.result.constants.add(node.name)
         tensor = self.graph.constants[node.attributes["constant"]]
         reason = Reason(f"it indexes the constant {node.name}", node.place)
         if node.attributes.get("told"):
@@ -130,7 +133,7 @@ class _Walk:
         for name, axes in zip(node.inputs, indexing.operands, strict=True):
             for axis, (term, word) in enumerate(zip(axes, self.result.values[name], strict=True)):
                 self._match(term, word, bound, node, axis)
-        if node.op == "opaque" and not node.attributes.get("carried"):
+        if node.op == "opaque" and node.inputs and not node.attributes.get("carried"):
             self.result.unknown.append(node)
         if node.op == "slice" and "s" in bound:
             self._select(node, bound)
@@ -145,6 +148,8 @@ class _Walk:
         output = tuple(self._build(term, bound, indexing.fixed, reason) for term in indexing.output)
         self.result.values[node.name] = self._settled(output)
         self.result.uses.append(Use(node, indexing, bound))
+        if node.inputs and node.op != "opaque" and self.result.constants.issuperset(node.inputs):
+            self.result.constants.add(node.name)
 
     def _is_constant_somewhere(self, word: Word) -> bool:
         """Whether a word holds a part along which the value is constant."""
@@ -277,6 +282,8 @@ def _check(node: Node, indexing: Indexing, shapes: Sequence[tuple[int, ...]]) ->
 
 
 def _why_fixed(node: Node) -> str:
+    if node.op == "opaque" and not node.inputs:
+        return "each of its entries is a random number of its own"
     if node.op == "opaque":
         carried = node.attributes.get("carried")
         return f"{node.target} tells positions apart" if carried else f"no symmetry rule for {node.target}"

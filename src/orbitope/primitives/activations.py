@@ -6,7 +6,7 @@ Each trait is a statement about the real function and is tested numerically over
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import pi, sqrt
 from typing import Any
@@ -37,7 +37,32 @@ class Trait:
     source: str = ""
 
 
+@dataclass(frozen=True)
+class Reflection:
+    """``f(before − z) = sign·f(z) + after`` for all z, beyond oddness and evenness."""
+
+    sign: int
+    before: float
+    after: float
+
+
 TRAITS: dict[str, Trait] = {}
+REFLECTIONS: dict[str, Callable[[Mapping[str, Any]], Reflection]] = {
+    "sigmoid": lambda _: Reflection(-1, 0.0, 1.0),
+    "hardsigmoid": lambda _: Reflection(-1, 0.0, 1.0),
+    "relu6": lambda _: Reflection(-1, 6.0, 6.0),
+    "hardtanh": lambda s: Reflection(-1, s["low"] + s["high"], s["low"] + s["high"]),
+    "sin": lambda _: Reflection(1, pi, 0.0),
+    "cos": lambda _: Reflection(-1, pi, 0.0),
+}
+"""Functions that are mirrored onto themselves, up to sign and a constant."""
+
+
+def reflection(settings: Mapping[str, Any]) -> Reflection | None:
+    """How the function of a pointwise node is mirrored; None where it is not, or in the plain way."""
+    found = REFLECTIONS.get(settings["fn"])
+    bounded = settings["fn"] != "hardtanh" or (settings["low"] is not None and settings["high"] is not None)
+    return found(settings) if found is not None and bounded else None
 
 
 def _add(
@@ -48,9 +73,14 @@ def _add(
 
 
 def _unary(
-    form: Form = "other", monotone: int = 0, sign: Sign = "any", degree: float | None = None, odd: bool = False
+    form: Form = "other",
+    monotone: int = 0,
+    sign: Sign = "any",
+    degree: float | None = None,
+    odd: bool = False,
+    even: bool = False,
 ) -> Behaviour:
-    return Behaviour(form, (monotone,), sign, (degree,), (odd,))
+    return Behaviour(form, (monotone,), sign, (degree,), (odd,), (even,))
 
 
 def _elementary(name: str) -> Value:
@@ -142,7 +172,7 @@ def _power_behaviour(settings: Mapping[str, Any]) -> Behaviour:
     if exponent in (0.5, -0.5):
         return TRAITS["sqrt" if exponent > 0 else "rsqrt"].behaviour({})
     if exponent % 2 == 0:
-        return _unary("convex" if exponent > 0 else "other", 0, "nonnegative", degree=float(exponent))
+        return _unary("convex" if exponent > 0 else "other", 0, "nonnegative", degree=float(exponent), even=True)
     return _unary("other", 1 if exponent > 0 else 0, degree=float(exponent), odd=True)
 
 
@@ -161,24 +191,25 @@ def _rsqrt(a: Arithmetic[Any], xs: Sequence[Any], _settings: Mapping[str, Any]) 
 
 _PRODUCT = Behaviour("multilinear", (0, 0), homogeneous=(1.0, 1.0), odd=(True, True))
 _QUOTIENT = Behaviour("other", (0, 0), homogeneous=(1.0, -1.0), odd=(True, True))
+_MAXIMUM = Behaviour("convex", (1, 1), homogeneous=(1.0, 1.0), odd=(False, False), together=(0, 1))
 
 # arithmetic of two operands
 _add("add", lambda a, xs, _: a.add(xs[0], xs[1]), linear(2), arity=2)
 _add("sub", lambda a, xs, _: a.sub(xs[0], xs[1]), linear(2, (1, -1)), arity=2)
 _add("mul", lambda a, xs, _: a.mul(xs[0], xs[1]), _PRODUCT, arity=2)
 _add("div", lambda a, xs, _: a.div(xs[0], xs[1]), _QUOTIENT, arity=2)
-_add("maximum", lambda a, xs, _: a.maximum(xs[0], xs[1]), Behaviour("convex", (1, 1)), arity=2)
+_add("maximum", lambda a, xs, _: a.maximum(xs[0], xs[1]), _MAXIMUM, arity=2)
 _add(
     "minimum",
     lambda a, xs, _: a.neg(a.maximum(a.neg(xs[0]), a.neg(xs[1]))),
-    Behaviour("concave", (1, 1)),
+    replace(_MAXIMUM, form="concave"),
     arity=2,
 )
 # piecewise linear
 _add("identity", lambda a, xs, _: xs[0], linear())
 _add("neg", lambda a, xs, _: a.neg(xs[0]), linear(1, (-1,)))
 _add("relu", lambda a, xs, _: a.relu(xs[0]), _unary("convex", 1, "nonnegative", degree=1.0))
-_add("abs", _elementary("abs"), _unary("convex", 0, "nonnegative", degree=1.0))
+_add("abs", _elementary("abs"), _unary("convex", 0, "nonnegative", degree=1.0, even=True))
 _add("leaky_relu", _leaky, _leaky_behaviour)
 _add("relu6", lambda a, xs, _: _clamp(a, xs[0], 0.0, 6.0), _unary("other", 1, "nonnegative"))
 _add("hardtanh", lambda a, xs, s: _clamp(a, xs[0], s["low"], s["high"]), _clamp_behaviour)
@@ -189,7 +220,7 @@ _add("tanh", _elementary("tanh"), _unary("other", 1, odd=True))
 _add("sigmoid", _elementary("sigmoid"), _unary("other", 1, "nonnegative"))
 _add("erf", _elementary("erf"), _unary("other", 1, odd=True))
 _add("sin", _elementary("sin"), _unary(odd=True))
-_add("cos", _elementary("cos"), _unary())
+_add("cos", _elementary("cos"), _unary(even=True))
 _add("exp", _elementary("exp"), _unary("convex", 1, "nonnegative"))
 _add("log", _elementary("log"), _unary("concave", 1))
 _add("sqrt", _elementary("sqrt"), _unary("concave", 1, "nonnegative", degree=0.5))

@@ -31,6 +31,9 @@ class Behaviour:
         homogeneous: for each operand the degree d with f(s·x) = s^d·f(x) for all s > 0, None where there is none; the
             other operands are held (of an affine form they are scaled together).
         odd: for each operand whether changing its sign changes the sign of the value; likewise.
+        even: for each operand whether changing its sign changes nothing; likewise.
+        together: operands of which ``homogeneous`` and ``odd`` hold only if all of them are changed alike, as those of
+            a maximum; those of an affine form need not be named.
     """
 
     form: Form
@@ -38,6 +41,8 @@ class Behaviour:
     sign: Sign = "any"
     homogeneous: tuple[float | None, ...] = ()
     odd: tuple[bool, ...] = ()
+    even: tuple[bool, ...] = ()
+    together: tuple[int, ...] = ()
 
 
 class Primitive(ABC):

@@ -79,7 +79,15 @@ for _name in ("isnan", "isinf", "isfinite"):
     _torch(_name, 0, sign="nonnegative")
 _torch("nonzero", 0, function=_nonzero, sign="nonnegative")
 # choice
-_torch("where", 0, 1, 1, function=_choose)
+_CHOICE = Behaviour(
+    "other",
+    (0, 1, 1),
+    homogeneous=(0.0, 1.0, 1.0),
+    odd=(False, True, True),
+    even=(True, False, False),
+    together=(1, 2),
+)
+TRAITS["where"] = Trait("where", _by_torch("where", _choose), lambda _settings: _CHOICE, 3)
 _torch("nan_to_num", 0)
 # rounding and casts
 _enter("floor", lambda a, xs, _: a.function("floor", xs[0]), 1)

@@ -107,8 +107,8 @@ class Normalise(Primitive):
         return _along(shapes, node.attributes["axes"])
 
     def behaviour(self, node: Node) -> Behaviour:
-        """Neither convex nor monotone; odd. Scale passes only at ε = 0, which is not claimed."""
-        return Behaviour("other", (0,), homogeneous=(None,), odd=(True,))
+        """Neither convex nor monotone; odd. What is scaled comes out as it was at ε = 0 only."""
+        return Behaviour("other", (0,), homogeneous=(None if node.attributes["eps"] else 0.0,), odd=(True,))
 
     def evaluate(self, arithmetic: Arithmetic[Any], node: Node, operands: Sequence[Any]) -> Any:
         """Mean, mean square, root, quotient."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import inf
 from typing import Any
 
@@ -12,6 +12,7 @@ from orbitope.frontends.builder import Builder, Value
 from orbitope.frontends.lowerings.along import carrying
 from orbitope.frontends.lowerings.pointwise import converted, entrywise
 from orbitope.frontends.lowerings.registry import Refused, lowers
+from orbitope.primitives.matrices import SPECS
 
 
 def _norm(b: Builder, x: Value, p: float, axes: Sequence[int], keep: bool) -> Value:
@@ -115,28 +116,49 @@ def grouped_mm(
     return b.contract("tk,tkn->tn", x, matrices)
 
 
-def _of_matrices(function: Callable[..., torch.Tensor], *targets: str) -> None:
+def _of_matrices(fn: str, *targets: str) -> None:
     """Operations on the matrices that the last two axes hold: batches are carried."""
 
     @lowers(*targets)
     def lowering(b: Builder, x: Value, *args: Any, **kwargs: Any) -> Value:
-        return carrying(b, x.rank - 2, function, [x], *args, **kwargs)
+        if x.rank < 2:
+            raise Refused
+        if fn in SPECS:
+            return _matrices(b, fn, [x], x.rank - 2, *args, **kwargs)
+        return carrying(b, x.rank - 2, getattr(torch.linalg, fn), [x], *args, **kwargs)
 
 
-for _name in ("inv", "det", "cholesky", "pinv", "matrix_exp", "matrix_power", "eigvalsh", "eigvals", "svdvals"):
-    _of_matrices(getattr(torch.linalg, _name), f"aten.linalg_{_name}.default")
-_of_matrices(torch.linalg.inv, "aten.inverse.default")
+def _matrices(b: Builder, fn: str, operands: Sequence[Value], lead: int, *args: Any, **kwargs: Any) -> Value:
+    dtype = operands[0].dtype
+    metas = [torch.empty(x.shape, dtype=dtype, device="meta") for x in operands]
+    meta = getattr(torch.linalg, fn)(*metas, *args, **kwargs)
+    settings = {"fn": fn, "lead": lead, "settings": list(args), "named": dict(kwargs)}
+    return b.emit("matrices", operands, meta.shape, meta.dtype, **settings)
+
+
+@lowers("aten.linalg_inv.default", "aten.inverse.default")
+def inverse(b: Builder, x: Value) -> Value:
+    """The solutions for unit vectors."""
+    if x.rank < 2:
+        raise Refused
+    unit = b.constant(torch.eye(x.shape[-1], dtype=torch.promote_types(x.dtype, torch.float64)))
+    return _matrices(b, "solve", [x, b.broadcast(unit, x.shape)], x.rank - 2)
+
+
+for _name in ("det", "cholesky", "pinv", "matrix_exp", "matrix_power", "eigvalsh", "eigvals", "svdvals"):
+    _of_matrices(_name, f"aten.linalg_{_name}.default")
+_of_matrices("matrix_exp", "aten.matrix_exp.default")
+_of_matrices("matrix_power", "aten.matrix_power.default")
 
 
 @lowers("aten.linalg_solve_triangular.default", "aten.linalg_solve.default")
 def solve(b: Builder, x: Value, y: Value, **settings: Any) -> Value:
     """Solutions of linear equations, one system for each position of the batch axes."""
-    if x.rank < 2 or y.rank < 2:
+    if x.rank < 2 or y.rank < 2 or not settings.get("left", True):
         raise Refused
     lead = torch.broadcast_shapes(x.shape[:-2], y.shape[:-2])
     both = [b.broadcast(v, (*lead, *v.shape[-2:])) for v in (x, y)]
-    function = torch.linalg.solve_triangular if "triangular" in b.place.target else torch.linalg.solve
-    return carrying(b, len(lead), function, both, **settings)
+    return _matrices(b, "solve_triangular" if "triangular" in b.place.target else "solve", both, len(lead), **settings)
 
 
 @lowers("aten.pairwise_distance.default")

@@ -109,8 +109,9 @@ def indexed(b: Builder, x: Value, indices: Sequence[Value | None]) -> Indexed:
     turned = b.transpose(x, order)
     table = b.reshape(turned, (prod(sizes), *turned.shape[len(axes) :]))
     known = [b.known(places) for _, places in given]
-    if all(isinstance(k, torch.Tensor) and not k.is_meta for k in known):
-        total = sum(k % n * prod(sizes[i + 1 :]) for i, (k, n) in enumerate(zip(known, sizes, strict=True)))  # type: ignore[operator]
+    numbers = [k for k in known if k is not None and not k.is_meta]
+    if len(numbers) == len(known):
+        total = sum(k % n * prod(sizes[i + 1 :]) for i, (k, n) in enumerate(zip(numbers, sizes, strict=True)))
         places = b.constant(torch.as_tensor(total))
     else:
         places = _flat_places(b, [places for _, places in given], sizes)
@@ -129,7 +130,7 @@ def _flat_places(b: Builder, given: Sequence[Value], sizes: Sequence[int]) -> Va
 
 
 def _expanded(b: Builder, x: Value, indices: Sequence[Value | None]) -> list[tuple[int, Value]]:
-    """The axis and the integer indices of each entry; a constant mask lists the places where it holds."""
+    """The axis and the integer indices of each entry; a mask lists the places where it holds."""
     found: list[tuple[int, Value]] = []
     axis = 0
     for entry in indices:
@@ -138,8 +139,10 @@ def _expanded(b: Builder, x: Value, indices: Sequence[Value | None]) -> list[tup
         elif entry.dtype in (torch.bool, torch.uint8):
             known = b.known(entry)
             if known is None or known.is_meta:
-                raise Refused  # how many there are depends on the data
-            found.extend((axis + k, b.constant(each)) for k, each in enumerate(known.nonzero(as_tuple=True)))
+                listed = coordinates(b, entry)
+            else:
+                listed = [b.constant(each) for each in known.nonzero(as_tuple=True)]
+            found.extend((axis + k, each) for k, each in enumerate(listed))
             axis += entry.rank
         else:
             found.append((axis, entry))
@@ -176,6 +179,62 @@ def _runs(indices: torch.Tensor) -> list[tuple[int, int]] | None:
     if len(breaks) >= MOST_RUNS or min(listed) < 0:
         return None
     return [(listed[a], listed[b - 1] + 1) for a, b in pairwise([0, *breaks, len(listed)])]
+
+
+def holding(b: Builder, mask: Value) -> Value:
+    """Row-major places of the entries of a mask, or of numbers, that are not zero: as many as in this run.
+
+    That the number depends on the data is a decision of a recorded program, which whoever made it has noted.
+    """
+    entries = b.tensors.get(mask.name)
+    if entries is None:
+        raise Refused
+    count = int(entries.count_nonzero())
+    held = entrywise(b, "nonzero", b.reshape(mask, (prod(mask.shape),)), dtype=torch.bool)
+    number = entrywise(b, "number", held, dtype=torch.int64)
+    settings = {"axis": 0, "count": count, "what": "indices", "rule": "sort", "largest": True}
+    return b.emit("order", (number,), (count,), torch.int64, **settings)
+
+
+def coordinates(b: Builder, mask: Value) -> list[Value]:
+    """The same places, one list of positions for each axis."""
+    flat = holding(b, mask)
+    found = []
+    for axis, size in enumerate(mask.shape):
+        stride = prod(mask.shape[axis + 1 :])
+        part = flat if stride == 1 else entrywise(b, "floor_divide", flat, stride)
+        found.append(part if axis == 0 else entrywise(b, "remainder", part, size))
+    return found
+
+
+@lowers("aten.where.default", "aten.nonzero_numpy.default")
+def nonzero_numpy(b: Builder, mask: Value) -> tuple[Value, ...]:
+    """Where a mask holds, axis by axis."""
+    if not mask.rank:
+        raise Refused
+    found = coordinates(b, mask)
+    b.places.update((each.name, (mask, axis)) for axis, each in enumerate(found))
+    return tuple(found)
+
+
+@lowers("aten.nonzero.default", "aten.argwhere.default")
+def nonzero(b: Builder, mask: Value) -> Value:
+    """Where a mask holds, one row for each place."""
+    if not mask.rank:
+        raise Refused
+    columns = [b.reshape(each, (each.shape[0], 1)) for each in coordinates(b, mask)]
+    if len(columns) == 1:
+        return columns[0]
+    return b.emit("concat", columns, (columns[0].shape[0], len(columns)), torch.int64, axis=1)
+
+
+@lowers("aten.masked_select.default")
+def masked_select(b: Builder, x: Value, mask: Value) -> Value:
+    """The entries where a mask holds, in a row."""
+    shape = torch.broadcast_shapes(x.shape, mask.shape)
+    table = b.reshape(b.broadcast(x, shape), (prod(shape),))
+    places = holding(b, b.broadcast(mask, shape))
+    return b.emit("gather", (table, places), places.shape, x.dtype, axis=0)
 
 
 @lowers("aten.repeat_interleave.self_Tensor")

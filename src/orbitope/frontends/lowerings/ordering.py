@@ -27,6 +27,7 @@ def _both(b: Builder, x: Value, axis: int, count: int, rule: str, largest: bool)
 @lowers("aten.topk.default")
 def topk(b: Builder, x: Value, k: int, dim: int = -1, largest: bool = True, ordered: bool = True) -> Any:
     """The largest few and where they stood, in order; of an unordered list any order is right, and this is one."""
+    b.ties = True
     if not ordered:
         b.tolerance = torch.inf
     return _both(b, x, x.axis(dim), k, "topk", largest)
@@ -36,6 +37,7 @@ def topk(b: Builder, x: Value, k: int, dim: int = -1, largest: bool = True, orde
 def sort(b: Builder, x: Value, dim: int = -1, descending: bool = False, *, stable: bool | None = None) -> Any:
     """All entries in order, and where they stood."""
     single = "msort" in b.place.target
+    b.ties = not stable
     axis = 0 if single else x.axis(dim)
     found = _both(b, x, axis, x.shape[axis], "sort", descending)
     return found[0] if single else found
@@ -44,6 +46,7 @@ def sort(b: Builder, x: Value, dim: int = -1, descending: bool = False, *, stabl
 @lowers("aten.argsort.default", "aten.argsort.stable")
 def argsort(b: Builder, x: Value, dim: int = -1, descending: bool = False, *, stable: bool | None = None) -> Value:
     """Where the entries stood before they were sorted."""
+    b.ties = not stable
     return _order(b, x, x.axis(dim), x.shape[dim], "indices", "sort", descending)
 
 

@@ -56,7 +56,7 @@ _same("abs", "absolute")
 
 
 @lowers("aten.add.Tensor", "aten.add.Scalar")
-def add(b: Builder, x: Operand, y: Operand, *, alpha: float = 1) -> Value:
+def add(b: Builder, x: Operand, y: Operand, alpha: float = 1) -> Value:
     """``x + alpha·y``; of booleans, whether one of them holds."""
     if common_dtype(x, y) == torch.bool:
         return entrywise(b, "logical_or", x, y)
@@ -66,7 +66,7 @@ def add(b: Builder, x: Operand, y: Operand, *, alpha: float = 1) -> Value:
 
 
 @lowers("aten.sub.Tensor", "aten.sub.Scalar", "aten.subtract.Tensor", "aten.subtract.Scalar")
-def sub(b: Builder, x: Operand, y: Operand, *, alpha: float = 1) -> Value:
+def sub(b: Builder, x: Operand, y: Operand, alpha: float = 1) -> Value:
     """``x − alpha·y``."""
     if alpha != 1:
         y = entrywise(b, "mul", y, alpha) if isinstance(y, Value) else y * alpha

@@ -12,8 +12,18 @@ from orbitope.frontends.lowerings.contraction import linear
 from orbitope.frontends.lowerings.registry import Refused, lowers
 from orbitope.primitives.scanning import GATES
 
-_LAYERS = {"aten.rnn_tanh.input": "tanh", "aten.rnn_relu.input": "relu", "aten.gru.input": "gru"}
-_CELLS = {"aten.rnn_tanh_cell.default": "tanh", "aten.rnn_relu_cell.default": "relu", "aten.gru_cell.default": "gru"}
+_LAYERS = {
+    "aten.rnn_tanh.input": "tanh",
+    "aten.rnn_relu.input": "relu",
+    "aten.gru.input": "gru",
+    "aten.lstm.input": "lstm",
+}
+_CELLS = {
+    "aten.rnn_tanh_cell.default": "tanh",
+    "aten.rnn_relu_cell.default": "relu",
+    "aten.gru_cell.default": "gru",
+    "aten.lstm_cell.default": "lstm",
+}
 
 
 @dataclass(frozen=True)
@@ -159,40 +169,23 @@ def _stacked(b: Builder, xs: Sequence[Value]) -> Value:
     return b.transpose(b.reshape(_side_by_side(b, xs), (samples, len(xs), width)), (1, 0, 2))
 
 
-def _whole(
-    b: Builder,
-    cell: str,
-    x: Value,
-    states: Sequence[Value],
-    params: Sequence[Value],
-    biases: bool,
-    layers: int,
-    dropout: float,
-    train: bool,
-    bidirectional: bool,
-    batch_first: bool,
-) -> tuple[Value, ...]:
-    """A call of ``aten.lstm``, ``aten.gru`` or ``aten.rnn_*`` on padded sequences.
+def _given(cell: str, states: Value | Sequence[Value]) -> list[Value]:
+    """The states before the first step.
 
     Raises:
-        Refused: something is dropped at random, or some shape or count is not what the call says.
+        Refused: there are not two of an LSTM and one of any other.
     """
-    directions = 2 if bidirectional else 1
-    if (train and dropout) or x.rank != 3 or not layers:
+    found = [states] if isinstance(states, Value) else list(states)
+    if len(found) != (2 if cell == "lstm" else 1):
         raise Refused
-    if any(state.rank != 3 or state.shape[0] != layers * directions for state in states):
-        raise Refused
-    weights = _layers(cell, params, biases, layers * directions)
-    turned = b.transpose(x, (1, 0, 2)) if batch_first else x
-    outputs, *ends = _Layer(weights, directions).run(b, turned, states)
-    return (b.transpose(outputs, (1, 0, 2)) if batch_first else outputs, *ends)
+    return found
 
 
 @lowers(*_LAYERS)
 def recurrent(
     b: Builder,
     x: Value,
-    state: Value,
+    states: Value | Sequence[Value],
     params: Sequence[Value],
     biases: bool,
     layers: int,
@@ -201,64 +194,43 @@ def recurrent(
     bidirectional: bool,
     batch_first: bool,
 ) -> tuple[Value, ...]:
-    """Elman layers and GRUs."""
-    cell = _LAYERS[b.place.target]
-    return _whole(b, cell, x, [state], params, biases, layers, dropout, train, bidirectional, batch_first)
+    """Elman layers, GRUs and LSTMs on padded sequences; these with or without a projection of their outputs.
 
-
-@lowers("aten.lstm.input")
-def lstm(
-    b: Builder,
-    x: Value,
-    states: Sequence[Value],
-    params: Sequence[Value],
-    biases: bool,
-    layers: int,
-    dropout: float,
-    train: bool,
-    bidirectional: bool,
-    batch_first: bool,
-) -> tuple[Value, ...]:
-    """LSTMs, with or without a projection of their outputs."""
-    if len(states) != 2:
+    Raises:
+        Refused: something is dropped at random, or some shape or count is not what the call says.
+    """
+    cell, directions = _LAYERS[b.place.target], 2 if bidirectional else 1
+    given = _given(cell, states)
+    if (train and dropout) or x.rank != 3 or not layers:
         raise Refused
-    return _whole(b, "lstm", x, states, params, biases, layers, dropout, train, bidirectional, batch_first)
-
-
-def _once(b: Builder, x: Value, weights: _Weights, states: Sequence[Value]) -> tuple[Value, ...]:
-    """One step of a cell, as a sequence of one."""
-    if x.rank != 2 or any(state.rank != 2 for state in states):
+    if any(state.rank != 3 or state.shape[0] != layers * directions for state in given):
         raise Refused
-    found = _scan(b, b.reshape(x, (1, *x.shape)), weights, _States(*(_plain(b, state) for state in states)))
-    return tuple(_step(b, value, 0) for value in found)
+    weights = _layers(cell, params, biases, layers * directions)
+    turned = b.transpose(x, (1, 0, 2)) if batch_first else x
+    outputs, *ends = _Layer(weights, directions).run(b, turned, given)
+    return (b.transpose(outputs, (1, 0, 2)) if batch_first else outputs, *ends)
 
 
 @lowers(*_CELLS)
 def cell(
     b: Builder,
     x: Value,
-    state: Value,
+    states: Value | Sequence[Value],
     enter: Value,
     again: Value,
     enter_bias: Value | None = None,
     again_bias: Value | None = None,
-) -> Value:
-    """One step of an Elman layer or GRU."""
-    weights = _Weights(_CELLS[b.place.target], enter, again, enter_bias, again_bias)
-    return _once(b, x, weights, [state])[0]
+) -> Value | tuple[Value, ...]:
+    """One step of an Elman layer, a GRU or an LSTM, as a sequence of one.
 
-
-@lowers("aten.lstm_cell.default")
-def lstm_cell(
-    b: Builder,
-    x: Value,
-    states: Sequence[Value],
-    enter: Value,
-    again: Value,
-    enter_bias: Value | None = None,
-    again_bias: Value | None = None,
-) -> tuple[Value, ...]:
-    """One step of an LSTM."""
-    if len(states) != 2:
+    Raises:
+        Refused: some shape or count is not what the call says.
+    """
+    kind = _CELLS[b.place.target]
+    given = _given(kind, states)
+    if x.rank != 2 or any(state.rank != 2 for state in given):
         raise Refused
-    return _once(b, x, _Weights("lstm", enter, again, enter_bias, again_bias), states)
+    weights = _Weights(kind, enter, again, enter_bias, again_bias)
+    before = _States(*(_plain(b, state) for state in given))
+    found = [_step(b, value, 0) for value in _scan(b, b.reshape(x, (1, *x.shape)), weights, before)]
+    return tuple(found) if kind == "lstm" else found[0]

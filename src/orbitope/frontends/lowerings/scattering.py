@@ -92,6 +92,9 @@ def index_put(b: Builder, x: Value, indices: Sequence[Value | None], values: Val
     given = [entry for entry in indices if entry is not None]
     if len(given) == 1 and given[0].dtype == torch.bool and b.known(given[0]) is None:
         return _where_masked(b, x, indices, given[0], values, accumulate)
+    mask = _mask(b, indices)
+    if mask is not None and prod(values.shape) == 1:
+        return _where_masked(b, x, [mask], mask, b.reshape(values, ()), accumulate)
     found = indexed(b, x, indices)
     rank, rest = found.places.rank, found.table.shape[1:]
     lead = 0 if found.front else found.first
@@ -105,6 +108,15 @@ def index_put(b: Builder, x: Value, indices: Sequence[Value | None], values: Val
     result = _put(b, found.table, 0, b.broadcast(places, values.shape), values, mode)
     apart = b.reshape(result, (*found.sizes, *rest))
     return b.transpose(apart, [found.order.index(k) for k in range(x.rank)])
+
+
+def _mask(b: Builder, indices: Sequence[Value | None]) -> Value | None:
+    """The mask that a list of positions for its axes was made from."""
+    known = [b.places.get(entry.name) if entry is not None else None for entry in indices]
+    if not known or known[0] is None:
+        return None
+    mask = known[0][0]
+    return mask if known == [(mask, axis) for axis in range(mask.rank)] else None
 
 
 def _where_masked(
