@@ -109,8 +109,8 @@ class Execution:
             InputError: the model does not run on these inputs.
         """
         tensors = self._bound(params, group, wide)
-        args = _mapped(_widened, self.args) if wide else self.args
-        kwargs = _mapped(_widened, self.kwargs) if wide else self.kwargs
+        args = _mapped(widest, self.args) if wide else self.args
+        kwargs = _mapped(widest, self.kwargs) if wide else self.kwargs
         try:
             with torch.no_grad(), _wide_arithmetic() if wide else _as_is():
                 result = functional_call(self.model, tensors, args, kwargs, tie_weights=False, strict=True)
@@ -169,7 +169,8 @@ def _as_is() -> Iterator[None]:
     yield
 
 
-def _widened(tensor: torch.Tensor) -> torch.Tensor:
+def widest(tensor: torch.Tensor) -> torch.Tensor:
+    """A floating tensor in float64 or complex128; others as they are."""
     return tensor.to(_WIDE.get(tensor.dtype, tensor.dtype))
 
 
@@ -179,8 +180,7 @@ def _mapped(function: Callable[[torch.Tensor], torch.Tensor], value: Any) -> Any
         case torch.Tensor():
             return function(value)
         case Mapping():
-            found = {key: _mapped(function, item) for key, item in value.items()}
-            return type(value)(found)  # pyright: ignore[reportCallIssue]
+            return _like(value, {key: _mapped(function, item) for key, item in value.items()})
         case tuple() if hasattr(value, "_fields"):
             return type(value)(*(_mapped(function, item) for item in value))
         case list() | tuple():
@@ -189,17 +189,20 @@ def _mapped(function: Callable[[torch.Tensor], torch.Tensor], value: Any) -> Any
             return value
 
 
+def _like(value: Any, found: dict[Any, Any]) -> Any:
+    """A mapping of the same type."""
+    return type(value)(found)
+
+
 def _named(name: str, value: Any) -> Iterator[tuple[str, Any]]:
     """The leaves of a nested output with their paths."""
     if isinstance(value, Mapping):
         for key, item in value.items():
             yield from _named(f"{name}.{key}", item)
-    elif isinstance(value, tuple) and hasattr(value, "_fields"):
-        for key in value._fields:  # pyright: ignore[reportAttributeAccessIssue]
-            yield from _named(f"{name}.{key}", getattr(value, key))
     elif isinstance(value, list | tuple):
+        fields = getattr(value, "_fields", None)
         for k, item in enumerate(value):
-            yield from _named(f"{name}[{k}]", item)
+            yield from _named(f"{name}[{k}]" if fields is None else f"{name}.{fields[k]}", item)
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         for field in dataclasses.fields(value):
             yield from _named(f"{name}.{field.name}", getattr(value, field.name))

@@ -1,17 +1,21 @@
-"""Elements of a symmetry group: for all units a map of the activations that they index."""
+"""Elements of a symmetry group: permutations of units, then what its families of signs, scales and so on do."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
-from orbitope.errors import ElementError, ParametersError
+from orbitope.errors import ElementError
+from orbitope.group.acting import act, act_in_place
 from orbitope.group.action import act_on_tensor
-from orbitope.group.layout import Axis, Placement
+from orbitope.group.composition import appended, identity_table
+from orbitope.group.layout import Axis
+from orbitope.group.steps import TOLERANCE, Shuffle, Step, as_value, problem
 
 if TYPE_CHECKING:
     from orbitope.group.symmetry import SymmetryGroup
@@ -21,21 +25,53 @@ if TYPE_CHECKING:
 class Element:
     """One symmetry. ``g @ h`` is first h, then g; ``~g`` the inverse; ``(g·x)[g(i)] = x[i]``.
 
+    An element is a permutation, then steps: signs, scales, matrices and translations, each of one family, and rarely
+    another permutation that cannot be brought to the front. Neighbours of one family are one step.
+
     Attributes:
         group: the group it belongs to.
         permutations: for each moved units the permutation, int64 ``[*over, n]``: entry i is where position i goes.
-            Units that are not named stay where they are.
+            Units that are not named stay where they are. They act first.
+        steps: what follows, in this order.
 
-    Guarantee: exact; acting moves entries and changes none.
+    Guarantee: exact for permutations and signs: acting moves and negates entries and changes no other bit of them.
+        Numeric for everything else, see :meth:`act`.
     """
 
     group: SymmetryGroup
     permutations: Mapping[str, torch.Tensor]
+    steps: tuple[Step | Shuffle, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse anything that is not a permutation of known units."""
+        """Refuse anything that is not a permutation of known units, or a value of a known family."""
+        problems = self._misfits(self.permutations)
+        for step in self.steps:
+            if isinstance(step, Shuffle):
+                problems += self._misfits(step.permutations)
+            elif self.group.families.get(step.family.name) != step.family:
+                problems.append(f"{step.family.name}: the group has no such family")
+            elif why := problem(step.family, step.value):
+                problems.append(f"{step.family.name}: {why}")
+        if problems:
+            raise ElementError(
+                "this is not an element of the group",
+                details=problems,
+                fix="use the units listed in group.units, and the families in group.continuous",
+            )
+
+    @staticmethod
+    def _known(
+        group: SymmetryGroup, permutations: Mapping[str, torch.Tensor], steps: tuple[Step | Shuffle, ...] = ()
+    ) -> Element:
+        """An element made of parts that have been looked at."""
+        result = object.__new__(Element)
+        for name, value in (("group", group), ("permutations", permutations), ("steps", steps)):
+            object.__setattr__(result, name, value)
+        return result
+
+    def _misfits(self, permutations: Mapping[str, torch.Tensor]) -> list[str]:
         problems = []
-        for name, permutation in self.permutations.items():
+        for name, permutation in permutations.items():
             unit = self.group.by_name.get(name)
             if unit is None:
                 problems.append(f"{name}: the group has no such units")
@@ -43,27 +79,64 @@ class Element:
                 problems.append(f"{name}: shape {tuple(permutation.shape)}, expected {(*unit.over_sizes, unit.size)}")
             elif not _is_permutation(permutation):
                 problems.append(f"{name}: not a permutation of 0 … {unit.size - 1}")
-        if problems:
-            raise ElementError(
-                "this is not an element of the group", details=problems, fix="use the units listed in group.units"
-            )
+        return problems
 
     def __repr__(self) -> str:
-        """The units that it moves."""
+        """The units that it moves, and the families that act."""
         moved = [f"{name} ({_moved(p)} of {p.shape[-1]})" for name, p in self.permutations.items() if _moved(p)]
-        return f"Element(moves {', '.join(moved)})" if moved else "Element(identity)"
+        parts = [f"moves {', '.join(moved)}"] if moved else []
+        parts += [step.family.name if isinstance(step, Step) else "moves again" for step in self.steps]
+        return f"Element({'; '.join(parts) or 'identity'})"
+
+    @property
+    def is_permutation(self) -> bool:
+        """Whether it is a permutation and nothing else."""
+        return not self.steps
 
     # group laws ----------------------------------------------------------------------------------------------------
     def permutation(self, name: str) -> torch.Tensor:
-        """The permutation of some units, the identity where they stay."""
+        """The permutation of some units that acts first, the identity where they stay."""
         unit = self.group.by_name[name]
         identity = torch.arange(unit.size).expand(*unit.over_sizes, unit.size)
         return self.permutations.get(name, identity)
 
     def __matmul__(self, other: Element) -> Element:
         """First ``other``, then this one."""
-        if other.group.digest != self.group.digest:
+        if other.group is not self.group and other.group.digest != self.group.digest:
             raise ElementError("the elements belong to different groups", fix="use elements of one group")
+        result = other._permuted(self)
+        for step in self.steps:
+            if isinstance(step, Shuffle):
+                result = result._permuted(Element._known(self.group, step.permutations))
+            else:
+                result = Element._known(self.group, result.permutations, appended(result.steps, step))
+        return result
+
+    def _permuted(self, after: Element) -> Element:
+        """This one, then the permutation of another, brought as far to the front as it goes."""
+        if not self.steps:
+            return after._after(self)
+        if all(map(identity_table, after.permutations.values())):
+            return self
+        inverses, order = after.rows
+        units, steps = self.group.by_name, list(self.steps)
+        k = len(steps)
+        while k:
+            step = steps[k - 1]
+            if isinstance(step, Shuffle):
+                joined = after._after(Element._known(self.group, step.permutations)).permutations
+                steps[k - 1 : k] = [] if all(map(identity_table, joined.values())) else [Shuffle(joined)]
+                return Element._known(self.group, self.permutations, tuple(steps))
+            if not self.group.steady(step.family.name):
+                steps.insert(k, Shuffle(after.permutations))
+                return Element._known(self.group, self.permutations, tuple(steps))
+            steps[k - 1] = step.permuted(units, inverses, order)
+            k -= 1
+        first = after._after(Element._known(self.group, self.permutations))
+        return Element._known(self.group, first.permutations, tuple(steps))
+
+    def _after(self, other: Element) -> Element:
+        """The permutation of ``other``, then that of this one."""
         names = {*self.permutations, *other.permutations, *self._dependents({**other.permutations})}
         composed = {}
         for name in names:
@@ -75,6 +148,16 @@ class Element:
 
     def __invert__(self) -> Element:
         """The inverse."""
+        result = Element._known(self.group, {})
+        for step in reversed(self.steps):
+            if isinstance(step, Shuffle):
+                result = Element._known(self.group, step.permutations)._undone() @ result
+            else:
+                result = Element._known(self.group, {}, (step.inverse(),)) @ result
+        return self._undone() @ result
+
+    def _undone(self) -> Element:
+        """The inverse of the permutation."""
         inverted = {}
         for name in {*self.permutations, *self._dependents(self.permutations)}:
             forward = self.permutation(name)
@@ -85,11 +168,18 @@ class Element:
         return Element(self.group, inverted)
 
     def __eq__(self, other: object) -> bool:
-        """Equal maps of the same group."""
+        """Equal maps of the same group.
+
+        Guarantee: exact for permutations and signs. Scales and matrices are compared within 1e-9 (relative), vectors
+            of translations within 1e-9 (absolute). Maps that different steps make are taken for different: equal
+            elements are equal maps, the reverse holds where no family's matrices are permutations of units.
+        """
         if not isinstance(other, Element) or other.group.digest != self.group.digest:
             return NotImplemented
         names = {*self.permutations, *other.permutations}
-        return all(torch.equal(self.permutation(name), other.permutation(name)) for name in names)
+        if not all(torch.equal(self.permutation(name), other.permutation(name)) for name in names):
+            return False
+        return not (self.steps or other.steps) or (self @ ~other).is_identity
 
     def __hash__(self) -> int:
         """By the positions that move."""
@@ -98,8 +188,11 @@ class Element:
 
     @property
     def is_identity(self) -> bool:
-        """Whether nothing moves."""
-        return not any(_moved(p) for p in self.permutations.values())
+        """Whether nothing moves; scales, matrices and translations by less than 1e-9 count as nothing."""
+        tables = [self.permutations, *(step.permutations for step in self.steps if isinstance(step, Shuffle))]
+        if any(_moved(p) for permutations in tables for p in permutations.values()):
+            return False
+        return all(step.distance <= TOLERANCE for step in self.steps if isinstance(step, Step))
 
     def _dependents(self, moved: Mapping[str, torch.Tensor]) -> set[str]:
         """Units over something that moves: their rows change places with it."""
@@ -122,147 +215,119 @@ class Element:
         return self.permutations[base][(*(at[name] for name in inner), at[base])]
 
     # action --------------------------------------------------------------------------------------------------------
+    @cached_property
+    def rows(self) -> tuple[dict[str, torch.Tensor], list[str]]:
+        """Inverse permutations, each row in its place, and an order in which fibres come before their bases."""
+        inverses = {name: p.argsort(dim=-1) for name, p in self.permutations.items() if _moved(p)}
+        return inverses, self.group.innermost_first(inverses)
+
     def act(self, params: Mapping[str, torch.Tensor], *, partial: bool = False) -> dict[str, torch.Tensor]:
         """The same function with other parameters.
 
         Args:
-            params: tensors by state-dict name; also optimiser state of the same shapes, with ``partial=True``.
+            params: tensors by state-dict name. Permutations also move anything else of the same shapes, as an
+                optimiser's state, with ``partial=True``; for signs use :meth:`act_`, which knows what squares are.
             partial: allow some parameters to be missing.
 
         Returns:
-            New tensors under the same names and in the same order; tied tensors stay tied.
+            New tensors under the same names, in the same order and dtypes; tied tensors stay tied. Tensors that nothing
+            acts on are passed through, whole numbers and quantised ones too.
 
         Raises:
-            ParametersError: names or shapes do not fit, all problems at once.
+            ParametersError: names or shapes do not fit, all problems at once. With more than permutations also: entries
+                that are not finite, a parameter that is needed to compute another is missing, whole numbers would have
+                to be scaled, or an image is too large for its dtype.
 
-        Guarantee: exact; entries are moved, never changed.
+        Guarantee: exact for permutations, for signs that add nothing, and for scales that are powers of two, as long as
+            no entry falls below the smallest normal number of its dtype: entries are moved, negated and shifted in
+            their exponent. Numeric for the rest: entries are computed in float64, within a few 1e-16 per step of the
+            largest number that enters them (times the condition number of matrices that are inverted), and rounded
+            once to their dtype.
         """
-        self.group.check(params, partial=partial, finite=False)
-        mover = _Mover(self, params)
-        result: dict[str, torch.Tensor] = {}
-        done: dict[tuple[Any, ...], torch.Tensor] = {}
-        for name, tensor in params.items():
-            tensor = tensor.detach()
-            placement = self.group.placement(name)
-            # one tensor may be given for two parameters that move differently, as two biases of zeros
-            owner = None if placement is None else placement.aliases(name)[0]
-            storage = tensor.untyped_storage().data_ptr()
-            key = (owner, storage, tensor.storage_offset(), tuple(tensor.shape), tensor.stride())
-            if key not in done or not tensor.numel():
-                moved = tensor if placement is None else mover.moved(name, tensor)
-                done[key] = moved.clone() if moved.untyped_storage().data_ptr() == storage else moved
-            result[name] = done[key]
-        return result
+        return act(self, params, partial)
 
     def act_on(self, tensor: torch.Tensor, axes: Sequence[Axis]) -> torch.Tensor:
         """The action on a tensor whose axes are made of this group's units; shares memory where nothing moves.
 
         Guarantee: exact.
         """
-        inverses = {name: p.argsort(dim=-1) for name, p in self.permutations.items() if _moved(p)}
-        return act_on_tensor(tensor, axes, self.group.by_name, inverses, self.group.innermost_first(inverses))
+        if self.steps:
+            raise ElementError(
+                "only a permutation acts on a tensor that is no parameter",
+                got=f"an element with {len(self.steps)} further steps",
+                fix="act on the parameters, or sample permutations only",
+            )
+        inverses, order = self.rows
+        return act_on_tensor(tensor, axes, self.group.by_name, inverses, order)
 
     def act_(self, model: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> None:
         """Act on a live model in place, and on the optimiser's state of the same shapes.
 
         Args:
             model: its parameters and buffers are overwritten; nothing changes if they do not fit.
-            optimizer: momenta and second moments move along with their parameters.
+            optimizer: momenta and second moments move along with their parameters: gradients change sign with them,
+                their squares do not.
 
         Raises:
-            ParametersError: names or shapes do not fit.
+            ParametersError: names or shapes do not fit, see :meth:`act`.
+            ElementError: there is an optimiser, and the element is not made of permutations and plain signs only.
         """
-        state = {name: x for name, x in model.state_dict(keep_vars=True).items() if isinstance(x, torch.Tensor)}
-        moved = self.act(state)
-        with torch.no_grad():
-            for name, tensor in state.items():
-                if self.group.placement(name) is not None:
-                    tensor.data.copy_(moved[name])
-        if optimizer is not None:
-            self._move_state(state, optimizer)
-
-    def _move_state(self, state: Mapping[str, torch.Tensor], optimizer: torch.optim.Optimizer) -> None:
-        """Every kind of state that has the shape of its parameter moves as the parameters do."""
-        slots: dict[Any, dict[str, torch.Tensor]] = {}
-        done: set[int] = set()
-        for name, parameter in state.items():
-            if id(parameter) in done:
-                continue
-            done.add(id(parameter))
-            for kind, value in optimizer.state.get(parameter, {}).items():
-                if isinstance(value, torch.Tensor) and value.shape == parameter.shape and value.dim():
-                    slots.setdefault(kind, {})[name] = value
-        for values in slots.values():
-            for name, moved in self.act(values, partial=True).items():
-                values[name].copy_(moved)
+        act_in_place(self, model, optimizer)
 
     # JSON ----------------------------------------------------------------------------------------------------------
     def to_json(self) -> dict[str, Any]:
-        """The element as JSON; the digest names its group."""
-        moved = {name: p.tolist() for name, p in sorted(self.permutations.items()) if _moved(p)}
-        return {"format": "orbitope element", "version": 1, "group": self.group.digest, "permutations": moved}
+        """The element as JSON; the digest names its group. Version 2 where there is more than a permutation."""
+        document = {
+            "format": "orbitope element",
+            "version": 2 if self.steps else 1,
+            "group": self.group.digest,
+            "permutations": _tables(self.permutations),
+        }
+        if not self.steps:
+            return document
+        steps = [
+            {"permutations": _tables(step.permutations)}
+            if isinstance(step, Shuffle)
+            else {"family": step.family.name, "values": step.value.tolist()}
+            for step in self.steps
+        ]
+        return {**document, "steps": steps}
 
     @staticmethod
     def from_json(group: SymmetryGroup, document: Mapping[str, Any]) -> Element:
         """The reverse of :meth:`to_json`.
 
         Raises:
-            ElementError: another format, another group, or not permutations.
+            ElementError: another format, another group, or neither permutations nor values of its families.
         """
-        if document.get("format") != "orbitope element" or document.get("version") != 1:
-            raise ElementError("this is not an element file of version 1", got=str(document.get("format"))[:80])
+        version = document.get("version")
+        if document.get("format") != "orbitope element" or version not in (1, 2):
+            raise ElementError("this is not an element file of version 1 or 2", got=str(document.get("format"))[:80])
         if document.get("group") != group.digest:
             raise ElementError("the element belongs to another group", fix="use the group that it was made with")
         try:
-            tables = {name: torch.tensor(rows, dtype=torch.int64) for name, rows in document["permutations"].items()}
-        except (TypeError, ValueError, AttributeError, KeyError, RuntimeError) as error:
+            steps = [_step(group, item) for item in (document["steps"] if version == 2 else ())]
+            tables = _read_tables(document["permutations"])
+        except (TypeError, ValueError, AttributeError, KeyError, RuntimeError, OverflowError) as error:
             raise ElementError("the permutations of the element are malformed", got=str(error)[:200]) from error
-        return Element(group, tables)
+        return Element(group, tables, tuple(steps))
 
 
-class _Mover:
-    """The images of parameters, and of the parts of parameters that stand under names of their own."""
-
-    def __init__(self, element: Element, params: Mapping[str, torch.Tensor]) -> None:
-        self.params = params
-        self.group = element.group
-        self.units = element.group.by_name
-        # each row is inverted in its place: fibres move before the base that would move their rows
-        self.inverses = {name: p.argsort(dim=-1) for name, p in element.permutations.items() if _moved(p)}
-        self.order = element.group.innermost_first(self.inverses)
-        self.whole: dict[str, torch.Tensor] = {}
-
-    def moved(self, name: str, tensor: torch.Tensor) -> torch.Tensor:
-        """The image of a tensor; itself where nothing moves it."""
-        placement, *others = self.group.parts(name)
-        if others:
-            runs = [self._image(part.gather({name: tensor}), part) for part in (placement, *others)]
-            return torch.cat(runs)
-        if not placement.moved_by() & self.inverses.keys():
-            return tensor
-        if not placement.members or name in placement.names:
-            return self._image(tensor, placement)
-        key = placement.names[0]
-        if key not in self.whole:
-            self.whole[key] = self._image(_gathered(placement, self.params), placement)
-        part = self.whole[key].split(placement.piece[0])[placement.position(name)]
-        return part.reshape(tensor.shape).clone()  # tensors that share memory would be taken for tied
-
-    def _image(self, tensor: torch.Tensor, placement: Placement) -> torch.Tensor:
-        return act_on_tensor(tensor, placement.axes, self.units, self.inverses, self.order)
+def _tables(permutations: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+    return {name: p.tolist() for name, p in sorted(permutations.items()) if _moved(p)}
 
 
-def _gathered(placement: Placement, params: Mapping[str, torch.Tensor]) -> torch.Tensor:
-    try:
-        return placement.gather(params)
-    except KeyError as error:
-        missing = [names[0] for names in placement.tensors if not any(name in params for name in names)]
-        raise ParametersError(
-            "modules that change places must move together",
-            at=placement.names[0],
-            got=f"missing: {', '.join(missing)}",
-            fix="pass the tensors of all of them",
-        ) from error
+def _read_tables(document: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    return {str(name): torch.tensor(rows, dtype=torch.int64) for name, rows in document.items()}
+
+
+def _step(group: SymmetryGroup, item: Mapping[str, Any]) -> Step | Shuffle:
+    if "permutations" in item:
+        return Shuffle(_read_tables(item["permutations"]))
+    family = group.families.get(item["family"])
+    if family is None:
+        raise ElementError("the group has no such family", got=str(item["family"])[:80])
+    return Step(family, as_value(family, item["values"]))
 
 
 def _is_permutation(permutation: torch.Tensor) -> bool:

@@ -7,14 +7,19 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from math import factorial
+from math import factorial, prod
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from orbitope.errors import ElementError, ParametersError, SymmetryFileError
+from orbitope.group.composition import appended, steady
+from orbitope.group.continuous import Continuous, Family, Flips, Matrices, Rotations, Scaling, Translation
 from orbitope.group.element import Element
 from orbitope.group.layout import Placement, axis_from_json, axis_to_json, movings
+from orbitope.group.records import continuous_from_json, continuous_to_json
+from orbitope.group.sampling import sample
+from orbitope.group.steps import Shuffle, Step, as_value
 from orbitope.group.units import Units
 
 if TYPE_CHECKING:
@@ -49,7 +54,7 @@ class Diagnostic:
 
 @dataclass(frozen=True, eq=False)
 class SymmetryGroup:
-    """All permutations of units that keep the function of a network.
+    """The permutations of units, and the signs, scales, matrices and translations, that keep the function of a network.
 
     Attributes:
         units: sets of interchangeable positions.
@@ -58,6 +63,8 @@ class SymmetryGroup:
         diagnostics: fixed axes and why.
         unused: state-dict names that the function does not read; they never move.
         notes: what the result assumes: the sizes of inputs that were looked at, the path that was taken.
+        continuous: signs, scales, matrices, rotations and translations. Each family says whether it keeps the function
+            exactly, approximately, or the loss only.
 
     Guarantee: exact, given that the lowered program is the model (which is tested numerically on the example inputs).
     """
@@ -68,6 +75,7 @@ class SymmetryGroup:
     diagnostics: tuple[Diagnostic, ...] = ()
     unused: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    continuous: Continuous = field(default_factory=Continuous)
 
     def __repr__(self) -> str:
         """Number of units and order."""
@@ -78,6 +86,23 @@ class SymmetryGroup:
     def by_name(self) -> dict[str, Units]:
         """Units by name."""
         return {unit.name: unit for unit in self.units}
+
+    @cached_property
+    def families(self) -> dict[str, Family]:
+        """Signs, scales, matrices and translations by name."""
+        found = self.continuous
+        every = (*found.scalings, *found.flips, *found.matrices, *found.rotations, *found.translations)
+        return {each.name: each for each in every}
+
+    @cached_property
+    def _steady(self) -> dict[str, bool]:
+        return {}
+
+    def steady(self, name: str) -> bool:
+        """Whether permutations of units take a family to itself, moving its numbers as its space says."""
+        if name not in self._steady:
+            self._steady[name] = steady(self, self.families[name])
+        return self._steady[name]
 
     @cached_property
     def _owner(self) -> dict[str, Placement]:
@@ -115,13 +140,28 @@ class SymmetryGroup:
 
     @property
     def sign_bits(self) -> int:
-        """Number of independent sign flips; only permutations are found as yet."""
-        return 0
+        """Number of independent sign flips that keep the function, not counting those that matrices contain."""
+        return sum(prod(family.sizes) for family in self.continuous.flips if not family.loss)
 
     @property
     def dimension(self) -> int:
-        """Dimension of the continuous part; only permutations are found as yet."""
-        return 0
+        """Dimension of the continuous part: of what keeps the function, exactly."""
+        return self.dimension_of()
+
+    def dimension_of(self, *, approximate: bool = False, loss: bool = False) -> int:
+        """Dimension of the continuous part.
+
+        Args:
+            approximate: count what holds approximately too, as at ε = 0 only.
+            loss: count what keeps the loss but not the function too.
+        """
+        return sum(family.dimension for family in self._counted(approximate, loss))
+
+    def _counted(self, approximate: bool, loss: bool) -> list[Scaling | Matrices | Rotations | Translation]:
+        """Families of which infinitesimal elements are asked for."""
+        part = self.continuous
+        scalings = [x for x in part.scalings if (approximate or not x.approximate) and (loss or not x.loss)]
+        return [*scalings, *part.matrices, *part.rotations, *(x for x in part.translations if loss or not x.loss)]
 
     @cached_property
     def digest(self) -> str:
@@ -129,7 +169,14 @@ class SymmetryGroup:
         document = self.to_json()
         for unit in document["units"]:
             del unit["role"]  # a word for people
-        text = json.dumps({key: document[key] for key in ("units", "bases", "parameters")}, sort_keys=True)
+        keys = ("units", "bases", "parameters", *(("continuous",) if self.families else ()))
+        if self.families:
+            del document["continuous"]["reasons"]
+            for family in document["continuous"]["matrices"]:
+                del family["reason"]
+            for family in document["continuous"]["scalings"]:
+                family["approximate"] = bool(family["approximate"])
+        text = json.dumps({key: document[key] for key in keys}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def innermost_first(self, names: Iterable[str]) -> list[str]:
@@ -178,19 +225,105 @@ class SymmetryGroup:
         permutation[(*place, i)], permutation[(*place, j)] = j, i
         return Element(self, {unit.name: permutation})
 
-    def element(self, permutations: Mapping[str, Any]) -> Element:
-        """An element from permutations by units' name: ``p[i]`` is where position i goes."""
-        tables = {name: torch.as_tensor(p, dtype=torch.int64) for name, p in permutations.items()}
-        return Element(self, tables)
+    def element(
+        self, permutations: Mapping[str, Any] | None = None, values: Mapping[str, Any] | None = None
+    ) -> Element:
+        """An element from permutations and from values of families.
 
-    def sample(self, seed: int = 0) -> Element:
-        """A uniformly random element; the same for the same seed."""
-        generator = torch.Generator().manual_seed(seed)
-        tables = {}
-        for unit in self.units:
-            noise = torch.rand((*unit.over_sizes, unit.size), generator=generator, dtype=torch.float64)
-            tables[unit.name] = noise.argsort(dim=-1)
-        return Element(self, tables)
+        Args:
+            permutations: by units' name: ``p[i]`` is where position i goes. They act first.
+            values: by family's name, in the order in which they act: booleans or ±1 for flips (true and −1 flip),
+                positive numbers for scalings, matrices ``[*over, n, n]``, angles for rotations, vectors for
+                translations; one number or matrix holds at all positions.
+
+        Raises:
+            ElementError: there are no such units or families, or these are none of their values.
+        """
+        tables = {name: torch.as_tensor(p, dtype=torch.int64) for name, p in (permutations or {}).items()}
+        steps: tuple[Step | Shuffle, ...] = ()
+        for name, value in (values or {}).items():
+            family = self._family(name, None)
+            try:
+                step = Step(family, as_value(family, value))
+                steps = appended(Element(self, {}, (*steps, step)).steps[:-1], step)
+            except (ValueError, TypeError, RuntimeError) as error:
+                raise ElementError("these are no values of the family", at=name, got=str(error)[:200]) from error
+        return Element(self, tables, steps)
+
+    def _family(self, family: Family | str, kind: type[Family] | None) -> Family:
+        name = family if isinstance(family, str) else family.name
+        found = self.families.get(name)
+        if found is None or (kind is not None and not isinstance(found, kind)):
+            names = [each.name for each in self.families.values() if kind is None or isinstance(each, kind)]
+            what = "family" if kind is None else f"family of kind {kind.__name__.lower()}"
+            raise ElementError(
+                f"the group has no such {what}", got=name, fix=f"choose among {', '.join(names[:12]) or 'none'}"
+            )
+        return found
+
+    def flip(self, family: Flips | str, *positions: int | tuple[int, ...]) -> Element:
+        """Change the sign of some positions of a family.
+
+        Args:
+            family: which, or its name.
+            positions: each a number, or a tuple with one for each index of the family's space; all of them by default.
+        """
+        found = self._family(family, Flips)
+        value = torch.zeros(found.sizes, dtype=torch.bool)
+        for position in positions:
+            at = (position,) if isinstance(position, int) else tuple(position)
+            if len(at) != len(found.sizes) or not all(0 <= i < n for i, n in zip(at, found.sizes, strict=True)):
+                raise ElementError(
+                    "no such positions", at=found.name, got=str(position), fix=f"the sizes are {list(found.sizes)}"
+                )
+            value[at] = True
+        return self.element(values={found.name: value if positions else torch.ones_like(value)})
+
+    def scale(self, family: Scaling | str, values: Any) -> Element:
+        """Multiply by positive numbers ``[*sizes]``; a single one holds at all positions."""
+        return self.element(values={self._family(family, Scaling).name: values})
+
+    def transform(self, family: Matrices | str, matrix: Any) -> Element:
+        """Mix by matrices ``[*over, n, n]``; a single one holds at all positions of what they are over."""
+        return self.element(values={self._family(family, Matrices).name: matrix})
+
+    def rotate(self, family: Rotations | str, angles: Any) -> Element:
+        """Turn by angles ``[*sizes]`` in radians; a single one holds at all positions."""
+        return self.element(values={self._family(family, Rotations).name: angles})
+
+    def translate(self, family: Translation | str, vector: Any) -> Element:
+        """Translate by a vector ``[*sizes]``; a single number holds at all positions."""
+        return self.element(values={self._family(family, Translation).name: vector})
+
+    def sample(
+        self,
+        seed: int = 0,
+        parts: str | Sequence[str] = ("permutations",),
+        *,
+        strength: float = 1.0,
+        powers_of_two: bool = False,
+        condition: float = 10.0,
+        loss: bool = False,
+        approximate: bool = False,
+        params: Mapping[str, torch.Tensor] | None = None,
+    ) -> Element:
+        """A random element; the same for the same seed, and each part the same whatever else is asked for.
+
+        Args:
+            seed: any whole number.
+            parts: of ``permutations``, ``signs``, ``scales``, ``matrices`` (and rotations), ``translations``, or
+                ``"all"``. By default permutations only: these act exactly, on any dtype, and on an optimiser's state.
+            strength: of scales and translations: scales lie between exp(−strength) and exp(strength), translations
+                have this standard deviation.
+            powers_of_two: whether to round scales to powers of two, so that they act exactly.
+            condition: bound of the condition number of matrices, and of the square of their norms.
+            loss: whether to take what keeps the loss only.
+            approximate: whether to take scales that hold approximately only.
+            params: with them translations are measured in standard deviations of what they move, at most ``strength``.
+
+        Guarantee: permutations, signs and orthogonal matrices are uniform; exponents of scales are uniform.
+        """
+        return sample(self, seed, parts, strength, powers_of_two, condition, loss, approximate, params)
 
     # parameters ----------------------------------------------------------------------------------------------------
     def check(self, params: Mapping[str, torch.Tensor], *, partial: bool = False, finite: bool = True) -> None:
@@ -227,6 +360,65 @@ class SymmetryGroup:
                 fix="pass the state dict of the same architecture, trained to finite values",
                 details=problems,
             )
+
+    def tangents(
+        self,
+        params: Mapping[str, torch.Tensor],
+        names: Iterable[str] | None = None,
+        *,
+        approximate: bool = False,
+        loss: bool = False,
+    ) -> dict[str, torch.Tensor]:
+        """Directions in which the continuous part moves these parameters; they span all of them.
+
+        Args:
+            params: tensors by state-dict name.
+            names: of the tensors to look at; by default all that are moved, each under one of its names.
+            approximate: take what holds approximately too.
+            loss: take what keeps the loss only too.
+
+        Returns:
+            For each tensor float64 (or complex128) ``[k, *shape]``: row i of all of them together is one direction, the
+            derivative of the action at the identity. There are ``dimension_of(…)`` rows, family by family; they may
+            depend on each other at these parameters.
+
+        Raises:
+            InputError: they would be too many numbers.
+            ParametersError: the parameters do not fit, or a parameter that is moved holds whole numbers.
+        """
+        from orbitope.group.tangents import tangents
+
+        self.check(params, partial=True)
+        return tangents(self, self._counted(approximate, loss), params, names)
+
+    def orbit_dimension(
+        self,
+        params: Mapping[str, torch.Tensor],
+        names: Iterable[str] | None = None,
+        *,
+        approximate: bool = False,
+        loss: bool = False,
+    ) -> int:
+        """Dimension of the orbit of these parameters under the continuous part: the rank of the infinitesimal action.
+
+        It is less than ``dimension`` where parameters are special, as a hidden unit without any weights.
+
+        Args:
+            params: tensors by state-dict name.
+            names: if given, only directions count that leave all other tensors as they are, as buffers.
+            approximate: take what holds approximately too.
+            loss: take what keeps the loss only too.
+
+        Raises:
+            InputError: families that hang together have too many directions.
+            ParametersError: the parameters do not fit, or a parameter that is moved holds whole numbers.
+
+        Guarantee: numeric; by the gap in the singular values, in float64.
+        """
+        from orbitope.group.tangents import orbit_dimension
+
+        self.check(params)
+        return orbit_dimension(self, self._counted(approximate, loss), params, names)
 
     def count(self, params: Mapping[str, torch.Tensor]) -> Count:
         """How many distinct copies these very parameters have: |orbit| = |group| / |stabiliser|.
@@ -276,6 +468,7 @@ class SymmetryGroup:
                 }
                 for d in self.diagnostics
             ],
+            **({"continuous": continuous_to_json(self.continuous)} if self.families or self.continuous.reasons else {}),
         }
 
     @staticmethod
@@ -328,9 +521,10 @@ def _read(document: Mapping[str, Any]) -> SymmetryGroup:
         for u in document["units"]
     )
     diagnostics = tuple(Diagnostic(**item) for item in document["diagnostics"])
-    return SymmetryGroup(
-        units, placements, bases, diagnostics, tuple(document["unused"]), tuple(map(str, document.get("notes", ())))
-    )
+    notes = tuple(map(str, document.get("notes", ())))
+    found = document.get("continuous")
+    continuous = Continuous() if found is None else continuous_from_json(found, placements)
+    return SymmetryGroup(units, placements, bases, diagnostics, tuple(document["unused"]), notes, continuous)
 
 
 def places(placements: Mapping[str, Placement]) -> dict[str, tuple[tuple[str, int], ...]]:

@@ -62,6 +62,8 @@ class _Piece:
     number: int
     words: Hashes
     names: tuple[str | None, ...]
+    places: tuple[tuple[int, ...], ...]
+    """For each axis those of what its units are over, and itself."""
 
 
 class Structure:
@@ -77,10 +79,15 @@ class Structure:
         self.group = group
         self.units = group.by_name
         self._pieces = [
-            _Piece(number, mixed(bits(block.tensor).copy()), block.names) for number, block in enumerate(blocks)
+            _Piece(number, mixed(bits(block.tensor).copy()), block.names, self._places(block))
+            for number, block in enumerate(blocks)
         ]
         self.positions = sum(unit.copies * unit.size for unit in group.units)
         self.passes = 0
+
+    def _places(self, block: Block) -> tuple[tuple[int, ...], ...]:
+        over = [self.units[name].over if name in self.units else () for name in block.names]
+        return tuple((*block.bases(axis, bases), axis) for axis, bases in enumerate(over))
 
     def uniform(self) -> dict[str, Hashes]:
         """One colour for each set of units."""
@@ -127,7 +134,7 @@ class Structure:
         kept: list[tuple[str, list[int], list[int], Hashes, int]] = []
         for axis, name in enumerate(piece.names):
             if name is not None and name in sums:
-                order, places = alignment_of(axis, self.units[name].over, piece.names)
+                order, places = alignment_of(piece.places[axis])
                 shape = [piece.words.shape[place] for place in places]
                 kept.append((name, order, places, np.zeros(shape, np.uint64), axis))
         rows = piece.words.shape[0]
@@ -153,7 +160,7 @@ class Structure:
         """What the colour along one axis adds to each entry, in a shape that broadcasts."""
         name, shape = piece.names[axis], [1] * piece.words.ndim
         if name is not None and name in colours:
-            order, places = alignment_of(axis, self.units[name].over, piece.names)
+            order, places = alignment_of(piece.places[axis])
             table = colours[name][lane].transpose(order) + _salt(piece.number, axis)
             for place in places:
                 shape[place] = piece.words.shape[place]
@@ -163,15 +170,18 @@ class Structure:
         return mixed(np.ascontiguousarray(table)).reshape(shape)
 
     def _equalities(self, piece: _Piece) -> list[Hashes]:
-        """Where two axes of the same units meet in the same position."""
+        """Where two axes of the same units meet in the same position of the same fibre."""
         found = []
         for j, name in enumerate(piece.names):
             for k in range(j):
                 if name in self.units and piece.names[k] == name:
-                    shape = [1] * piece.words.ndim
-                    shape[j] = shape[k] = piece.words.shape[j]
-                    salt = np.uint64((_EQUAL * (1 + j + 64 * k)) % (1 << 64))
-                    found.append((np.eye(shape[j], dtype=np.uint64) * salt).reshape(shape))
+                    equal = np.full([1] * piece.words.ndim, (_EQUAL * (1 + j + 64 * k)) % (1 << 64), np.uint64)
+                    for one, other in zip(piece.places[j], piece.places[k], strict=True):
+                        if one != other:  # one base for both is no condition
+                            shape = [1] * piece.words.ndim
+                            shape[one] = shape[other] = piece.words.shape[one]
+                            equal = equal * np.eye(shape[one], dtype=np.uint64).reshape(shape)
+                    found.append(equal)
         return found
 
 

@@ -10,10 +10,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from orbitope.errors import ParametersError
+from orbitope.errors import InputError, ParametersError
 from orbitope.group import SymmetryGroup
-from orbitope.group.counting.stabiliser import Position, stabiliser
+from orbitope.group.counting.signs import signed_stabiliser
+from orbitope.group.counting.stabiliser import Position
 from orbitope.guarantee import Guarantee
+
+_MEASURED = 1000
+"""Up to this dimension the orbit's is measured."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,10 @@ class Count:
         log10: of ``copies``.
         stabiliser: number of elements that leave the parameters as they are; where the guarantee is ``bounds`` an
             upper bound, the one that ``copies`` comes from.
-        continuous: dimension of the continuous part of the orbit; 0, as only permutations are counted.
+        continuous: dimension of the continuous part of the orbit, without what holds approximately or keeps the loss
+            only.
+        continuous_guarantee: ``exact`` for 0; ``numeric`` where it was measured at these parameters; ``bounds`` where
+            it is an upper bound, the dimension of the group.
         duplicates: positions that the parameters do not tell apart.
         guarantee: ``exact``, or ``bounds`` (both proved) where the search for symmetries of the parameters was cut off.
     """
@@ -61,6 +68,7 @@ class Count:
     log10: float
     stabiliser: int
     continuous: int = 0
+    continuous_guarantee: Guarantee = "exact"
     duplicates: tuple[Duplicates, ...] = ()
     guarantee: Guarantee = "exact"
 
@@ -80,6 +88,7 @@ class Count:
             "log10": self.log10,
             "stabiliser": _text(self.stabiliser),
             "continuous": self.continuous,
+            "continuous_guarantee": self.continuous_guarantee,
             "duplicates": [
                 {"units": d.units, "at": list(d.at), "positions": list(d.positions), "free": d.free}
                 for d in self.duplicates
@@ -91,7 +100,8 @@ class Count:
 def count(group: SymmetryGroup, params: Mapping[str, torch.Tensor], budget: int | None = None) -> Count:
     """The number of distinct copies of these parameters: the order of the group over that of the stabiliser.
 
-    Two parameter dictionaries are the same copy when all entries are equal, buffers included; −0 equals 0.
+    Permutations and signs are counted: those signs that keep the function, and that permutations take to signs of the
+    same kind. Two parameter dictionaries are the same copy when all entries are equal, buffers included; −0 equals 0.
 
     Args:
         group: the symmetry group of the network.
@@ -102,22 +112,40 @@ def count(group: SymmetryGroup, params: Mapping[str, torch.Tensor], budget: int 
     Raises:
         ParametersError: names or shapes do not fit, or an entry is NaN; all problems at once.
 
-    Guarantee: exact; two proved bounds (``guarantee == "bounds"``) where the budget does not suffice.
+    Guarantee: exact; two proved bounds (``guarantee == "bounds"``) where the budget does not suffice, or where
+        positions are equal up to signs in ways that were not confirmed.
     """
     group.check(params, finite=False)
     _refuse_nan(group, params)
-    found = stabiliser(group, params, budget)
-    order = group.order
+    found = signed_stabiliser(group, params, budget)
+    order = group.order * 2**found.bits
     copies, at_most = -(-order // found.at_most), order // found.at_least
-    named = [*((p, True) for p in found.twins), *((p, False) for p in found.orbits)]
+    alike = found.permutations
+    named = [*((p, True) for p in alike.twins), *((p, False) for p in alike.orbits)]
+    continuous, measured = _continuous(group, params)
     return Count(
         copies=copies,
         at_most=at_most,
         log10=log10(copies),
         stabiliser=found.at_most,
+        continuous=continuous,
+        continuous_guarantee=measured,
         duplicates=tuple(_duplicates(group, positions, free) for positions, free in named),
         guarantee="exact" if copies == at_most else "bounds",
     )
+
+
+def _continuous(group: SymmetryGroup, params: Mapping[str, torch.Tensor]) -> tuple[int, Guarantee]:
+    """Dimension of the continuous part of the orbit, measured where that is little work."""
+    if not group.dimension:
+        return 0, "exact"
+    finite = all(bool(tensor.isfinite().all()) for tensor in params.values() if tensor.is_floating_point())
+    if group.dimension <= _MEASURED and finite:
+        try:
+            return group.orbit_dimension(params), "numeric"
+        except InputError:  # too large, or whole numbers among what moves
+            pass
+    return group.dimension, "bounds"
 
 
 def _refuse_nan(group: SymmetryGroup, params: Mapping[str, torch.Tensor]) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from orbitope.group import SymmetryGroup
+from orbitope.group import SymmetryGroup, Units
 from orbitope.group.blocks import Block, blocks, canonical
 from orbitope.group.counting.colours import Colours, Structure, cells, individualised, keys, ranked
 
@@ -104,25 +104,48 @@ def _twins(
         ranks = np.zeros((unit.copies, unit.size), np.int64)
         for row in range(unit.copies):
             at = tuple(map(int, np.unravel_index(row, unit.over_sizes))) if unit.over else ()
-            slices = [_fibre(block, unit.over, at) for block in touched]
-            for members in _twin_classes(both[row], slices, unit.name):
+            slices = [piece for block in touched for piece in _fibre(block, unit, at)]
+            for members in _twin_classes(both[row], slices):
                 ranks[row, members] = np.arange(len(members))
                 classes.append(tuple((unit.name, row * unit.size + i) for i in members))
         numbered = ranked(numbered, unit.name, ranks.reshape(*unit.over_sizes, unit.size))
     return classes, numbered
 
 
-def _fibre(block: Block, over: tuple[str, ...], at: tuple[int, ...]) -> Block:
-    """The part of a block at one position of what some units are over."""
-    tensor, names = block.tensor, list(block.names)
-    for base, position in zip(over, at, strict=True):
-        axis = names.index(base)
-        tensor = tensor.select(axis, position)
-        del names[axis]
-    return Block(block.parameter, tensor, tuple(names))
+@dataclass(frozen=True, eq=False)
+class _Fibre:
+    """The entries of a block that stand in one fibre of some units along one of its axes.
+
+    Attributes:
+        tensor: these entries.
+        axis: its axis for the units.
+        others: further axes for the same units, counted without the first, each with the positions (axis and number)
+            of the bases that it belongs to: only there is it the same fibre.
+    """
+
+    tensor: torch.Tensor
+    axis: int
+    others: tuple[tuple[int, tuple[tuple[int, int], ...]], ...]
 
 
-def _twin_classes(table: NDArray[np.void], slices: list[Block], name: str) -> Iterator[list[int]]:
+def _fibre(block: Block, unit: Units, at: tuple[int, ...]) -> Iterator[_Fibre]:
+    """The parts of a block at one position of what some units are over, one for each axis that they index."""
+    for axis in block.places(unit.name):
+        chosen = dict(zip(block.bases(axis, unit.over), at, strict=True))
+        left = [k for k in range(block.tensor.dim()) if k not in chosen and k != axis]
+        others = []
+        for other in block.places(unit.name):
+            if other != axis:
+                bases = zip(block.bases(other, unit.over), at, strict=True)
+                where = tuple((left.index(base), position) for base, position in bases if base not in chosen)
+                others.append((left.index(other), where))
+        tensor = block.tensor
+        for base in sorted(chosen, reverse=True):
+            tensor = tensor.select(base, chosen[base])
+        yield _Fibre(tensor, axis - sum(base < axis for base in chosen), tuple(others))
+
+
+def _twin_classes(table: NDArray[np.void], slices: list[_Fibre]) -> Iterator[list[int]]:
     """Positions whose exchange changes nothing, where there are two or more; ``table`` tells most others apart."""
     words = np.ascontiguousarray(table).view("V32").reshape(-1)
     _, numbers = np.unique(words, return_inverse=True)
@@ -131,7 +154,7 @@ def _twin_classes(table: NDArray[np.void], slices: list[Block], name: str) -> It
         classes: list[list[int]] = []
         for position in map(int, cell) if len(cell) > 1 else ():
             # being twins is transitive: (i j)(j k)(i j) = (i k)
-            home = next((c for c in classes if all(_exchange(s, name, c[0], position) for s in slices)), None)
+            home = next((c for c in classes if all(_exchange(s, c[0], position) for s in slices)), None)
             if home is None:
                 classes.append([position])
             else:
@@ -139,19 +162,21 @@ def _twin_classes(table: NDArray[np.void], slices: list[Block], name: str) -> It
         yield from (members for members in classes if len(members) > 1)
 
 
-def _exchange(block: Block, name: str, i: int, j: int) -> bool:
-    """Whether exchanging two positions of some units leaves a block as it is."""
-    places = block.places(name)
-    swap = torch.arange(block.tensor.shape[places[0]], device=block.tensor.device)
-    swap[i], swap[j] = j, i
-    for axis in places:
-        here, there = block.tensor.select(axis, i), block.tensor.select(axis, j)
-        for other in places:
-            if other != axis:
-                there = there.index_select(other - (other > axis), swap)
-        if not torch.equal(here, there):
-            return False
-    return True
+def _exchange(fibre: _Fibre, i: int, j: int) -> bool:
+    """Whether exchanging two positions of some units leaves a part of a block as it is."""
+    here, there = fibre.tensor.select(fibre.axis, i), fibre.tensor.select(fibre.axis, j)
+    for axis, where in fibre.others:
+        swap = torch.arange(there.shape[axis], device=there.device)
+        swap[i], swap[j] = j, i
+        if not where:
+            there = there.index_select(axis, swap)
+            continue
+        there = there.clone()
+        inside = there
+        for base, position in where:
+            inside = inside.narrow(base, position, 1)
+        inside.copy_(inside.index_select(axis, swap))
+    return torch.equal(here, there)
 
 
 # search -----------------------------------------------------------------------------------------------------

@@ -1,0 +1,458 @@
+"""Fields: how every value of a program is scaled (or signed) along each of its indices, as forms in unknowns.
+
+A field of a leaf is a number for the whole leaf and one function along each of its slots; the logarithm of the scale
+of an entry is their sum. Dimensional analysis gives one linear equation for every operation, index and leaf:
+products add the fields of their operands, sums demand that they be equal, and an index that is summed over must not
+carry any. All of it follows from the index terms of a primitive and from its degrees or parities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from itertools import pairwise
+from typing import Literal
+
+from orbitope.graph import Graph, Indexing, Node, labels
+from orbitope.infer.gauge.leaves import LabelSlot, Leaf, Slot, Slots, Starts, Unaligned
+from orbitope.infer.gauge.seating import Gathering, Seat, Seating
+from orbitope.infer.gauge.solver import Form, Number, Solver
+from orbitope.infer.words import Word
+from orbitope.primitives import PRIMITIVES
+from orbitope.primitives.activations import Reflection, reflection
+from orbitope.primitives.base import Behaviour
+
+Kind = Literal["scale", "sign", "general", "orthogonal"]
+
+
+@dataclass
+class Field:
+    """The field of one leaf: uniform, and along each slot. ``zero`` where the value is zero and any field is right."""
+
+    uniform: Form = field(default_factory=dict)
+    slots: dict[Slot, Form] = field(default_factory=dict)
+    zero: bool = False
+
+
+@dataclass(frozen=True)
+class Meeting(Seat):
+    """What one operand, or the output, brings to one leaf of an operation: where it sits, and its field there."""
+
+    field: Field
+
+    def form(self, at: LabelSlot) -> Form:
+        """The field along a slot; none where the operand has no such index."""
+        return self.field.slots.get(self.slots[at], {}) if at in self.slots else {}
+
+
+@dataclass(frozen=True)
+class Event:
+    """One leaf of one operation, as it was judged.
+
+    Attributes:
+        node: the operation.
+        operands: those that have a part in it, by their position.
+        passing: those whose fields make up that of the value, each with its coefficient.
+        output: the meeting of its value.
+        mixed: labels that it mixes.
+        linear: whether it is linear.
+    """
+
+    node: Node
+    operands: Mapping[int, Meeting]
+    passing: tuple[tuple[Meeting, Fraction | int], ...]
+    output: Meeting
+    mixed: frozenset[str]
+    linear: bool
+
+
+class Fields:
+    """The fields of all values of a program.
+
+    Attributes:
+        solver: the equations.
+        values: by name of the value and start of the leaf.
+        events: what every operation did.
+        offsets: what is added to a parameter wherever it is read, as the ε in √(variance + ε), by its name.
+        frozen: nodes of which nothing could be concluded.
+        ones: forms along indices whose sum is taken: where one of them is not zero, matrices must keep the ones.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        seating: Seating,
+        kind: Kind,
+        held: Callable[[str], bool],
+        tiny: bool = False,
+        mirrored: bool = False,
+    ) -> None:
+        """Walk over the program.
+
+        Args:
+            graph: the program.
+            seating: which leaves meet in its operations.
+            kind: logarithms of positive scales, signs, or indices along which orthogonal matrices act.
+            held: whether a parameter must not change.
+            tiny: whether the ε of norms is taken for zero.
+            mirrored: whether functions may be mirrored with a constant left over, as in σ(−z) = 1 − σ(z); what becomes
+                of that constant is for the caller to see to.
+        """
+        self.graph = graph
+        self.seating = seating
+        self.leaves = seating.leaves
+        self.kind: Kind = kind
+        self.held = held
+        self.tiny = tiny
+        self.mirrored = mirrored
+        self.solver = Solver(0 if kind in ("scale", "general") else 2)
+        self.ones: list[Form] = []
+        self.values: dict[str, dict[Starts, Field]] = {}
+        self.events: list[Event] = []
+        self.offsets: dict[str, float] = {}
+        self.frozen: list[Node] = []
+        self.readers: dict[str, list[Node]] = {}
+        for node in graph:
+            for name in node.inputs:
+                self.readers.setdefault(name, []).append(node)
+        self._uses = {use.node.name: use for use in seating.result.uses}
+        # buffers first: unknowns of theirs stay free, so that what is left moves parameters that are trained
+        buffers = {
+            n.name for n in graph if n.op == "parameter" and not graph.parameters[n.attributes["parameter"]].trainable
+        }
+        for node in sorted(graph, key=lambda each: each.name not in buffers):
+            self._visit(node)
+
+    def _is_buffer(self, node: Node) -> bool:
+        return node.op == "parameter" and not self.graph.parameters[node.attributes["parameter"]].trainable
+
+    def axes(self, name: str) -> tuple[Word, ...]:
+        """The words of a value's axes."""
+        return self.seating.axes(name)
+
+    # leaves of the program -----------------------------------------------------------------------------------------
+    def _visit(self, node: Node) -> None:
+        if node.op == "parameter":
+            fixed = self.held(node.attributes["parameter"])
+            self.values[node.name] = self._made(node.name, (lambda: {}) if fixed else self.solver.fresh)
+        elif node.op == "input":
+            self.values[node.name] = self._made(node.name, dict)
+        elif node.op == "constant":
+            self.values[node.name] = self._constant(node)
+        elif node.op == "output":
+            self._vanish(node.inputs[0])
+            self.values[node.name] = {}
+        else:
+            self._operation(node)
+
+    def _made(self, name: str, form: Callable[[], Form]) -> dict[Starts, Field]:
+        try:
+            found = self.leaves.of(self.axes(name))
+        except Unaligned:
+            return {}
+        return {starts: Field(form(), {slot: form() for slot in leaf.slots}) for starts, leaf in found.items()}
+
+    def _constant(self, node: Node) -> dict[Starts, Field]:
+        tensor = self.graph.constants[node.attributes["constant"]]
+        nothing = not tensor.is_meta and not bool(tensor.any())
+        if self.tiny and not tensor.is_meta and tensor.is_floating_point() and tensor.numel():
+            small = bool((tensor == tensor.flatten()[0]).all()) and 0 < float(tensor.flatten()[0]) <= 1e-3
+            nothing |= small and all(_adds(reader) for reader in self.readers.get(node.name, ()))
+        fields = self._made(node.name, dict)
+        return {starts: replace(each, zero=nothing) for starts, each in fields.items()}
+
+    def _vanish(self, name: str) -> None:
+        for each in self.values[name].values():
+            if not each.zero:
+                self.solver.zero(each.uniform)
+                for form in each.slots.values():
+                    self.solver.zero(form)
+
+    # operations ----------------------------------------------------------------------------------------------------
+    def _operation(self, node: Node) -> None:
+        self.values[node.name] = self._made(node.name, dict)
+        use = self._uses[node.name]
+        try:
+            if any(not self.values[name] for name in (*node.inputs, node.name)):
+                raise Unaligned
+            if self._offset(node):
+                return
+            gatherings = self.seating.of(use)
+        except Unaligned:
+            self.frozen.append(node)
+            for name in node.inputs:
+                self._vanish(name)
+            return
+        if node.op == "scan":
+            self._cell(node, gatherings)
+            return
+        written: set[Starts] = set()
+        law = _Law(_behaviour(node, self.tiny), self.kind, len(node.inputs))
+        if self.mirrored and (mirror := mirror_of(node)) is not None:
+            law.coefficients = [int(mirror.sign < 0)]
+            for name in node.inputs:  # only single units are mirrored
+                for each in self.values[name].values():
+                    self.solver.zero(each.uniform)
+        self._spread(node, use.indexing)
+        for operands, output in gatherings:
+            met = {k: self._met(seat) for k, seat in enumerate(operands) if seat is not None}
+            passing = self._passing(node, law, met)
+            event = Event(node, met, passing or (), self._met(output), use.indexing.mixed, law.linear)
+            self.events.append(event)
+            if passing is not None:
+                self._judge(node, law, event, first=output.starts not in written)
+                written.add(output.starts)
+        for starts, each in self.values[node.name].items():
+            each.zero = starts not in written  # nothing but zeros came there
+
+    def _spread(self, node: Node, indexing: Indexing) -> None:
+        """Along an index that is mixed and kept, every leaf of an operand is felt in every leaf of the value."""
+        kept = indexing.mixed & {label.name for term in indexing.output for label in labels(term)}
+        if not kept or _ignores_signs(node, self.kind):
+            return
+        for name, axes in zip(node.inputs, indexing.operands, strict=True):
+            mixed = {k for k, term in enumerate(axes) if any(label.name in kept for label in labels(term))}
+            alike: dict[Starts, Field] = {}
+            for starts, each in self.values[name].items():
+                if each.zero:
+                    continue
+                rest = tuple(start for k, start in enumerate(starts) if k not in mixed)
+                first = alike.setdefault(rest, each)
+                self.solver.equal(first.uniform, each.uniform)
+                for slot in first.slots.keys() | each.slots.keys():
+                    if slot[0] not in mixed:
+                        self.solver.equal(first.slots.get(slot, {}), each.slots.get(slot, {}))
+
+    def _cell(self, node: Node, gatherings: Sequence[Gathering]) -> None:
+        """A recurrent cell: its value is an operand of its next step, and so is unknown before it is judged."""
+        from orbitope.infer.gauge.cells import judge  # cells are made of fields
+
+        self.values[node.name] = self._made(node.name, self.solver.fresh)
+        for each in self.values[node.name].values():
+            for slot in each.slots:
+                if slot[0] != 2:  # steps and samples
+                    each.slots[slot] = {}
+        met = [([None if s is None else self._met(s) for s in seats], self._met(out)) for seats, out in gatherings]
+        try:
+            judge(self, node, met)
+        except Unaligned:
+            self.frozen.append(node)
+            for name in (*node.inputs, node.name):
+                self._vanish(name)
+            return
+        for operands, output in met:
+            present = {k: each for k, each in enumerate(operands) if each is not None}
+            self.events.append(Event(node, present, (), output, frozenset("thp"), False))
+
+    def _met(self, seat: Seat) -> Meeting:
+        return Meeting(seat.value, seat.starts, seat.slots, seat.atoms, self.values[seat.value][seat.starts])
+
+    def _offset(self, node: Node) -> bool:
+        """A constant added to a parameter wherever it is read: the sum is scaled in its place."""
+        if self.kind != "scale" or not _adds(node):
+            return False
+        for name in node.inputs:
+            origin = self.origin(name)
+            if origin.op != "parameter" or self.held(origin.attributes["parameter"]):
+                continue
+            added = set(self._added(origin))
+            if len(added) == 1 and None not in added and self.axes(node.name) == self.axes(name):
+                self.values[node.name] = self.values[name]
+                self.offsets[origin.attributes["parameter"]] = next(iter(added)) or 0.0
+                return True
+        return False
+
+    def origin(self, name: str) -> Node:
+        """What a value is a view of."""
+        node = self.graph.node(name)
+        while _views(node):
+            node = self.graph.node(node.inputs[0])
+        return node
+
+    def _added(self, node: Node) -> Iterator[float | None]:
+        """The constants that readers of a value add to it; None for anything else that they do."""
+        for reader in self.readers.get(node.name, ()):
+            if _views(reader):
+                yield from self._added(reader)
+                continue
+            others = [self.origin(name) for name in reader.inputs if self.origin(name) is not self.origin(node.name)]
+            constant = others[0] if len(others) == 1 and others[0].op == "constant" else None
+            tensor = None if constant is None else self.graph.constants[constant.attributes["constant"]]
+            same = tensor is not None and not tensor.is_meta and tensor.unique().numel() == 1
+            is_sum = _adds(reader) and reader.attributes["fn"] == "add"
+            yield float(tensor.flatten()[0]) if tensor is not None and same and is_sum else None
+
+    # the law -------------------------------------------------------------------------------------------------------
+    def _passing(
+        self, node: Node, law: _Law, met: Mapping[int, Meeting]
+    ) -> tuple[tuple[Meeting, Fraction | int], ...] | None:
+        """The operands whose fields make up that of the value in one leaf; None where what they make is zero."""
+        present = {k: each for k, each in met.items() if not each.field.zero}
+        joint = [each for k, each in present.items() if k in law.joint]
+        for k, each in present.items():
+            if law.coefficients[k] is None:
+                self._hold(each)
+        for a, b in pairwise(joint):
+            self.solver.equal(a.field.uniform, b.field.uniform)
+            for at in a.slots.keys() | b.slots.keys():
+                self.solver.equal(a.form(at), b.form(at))
+        if law.is_zero(met) or (node.op == "pad" and not met and node.attributes["value"] == 0):
+            return None
+        apart = [
+            (each, c) for k, each in present.items() if k not in law.joint and (c := law.coefficients[k]) is not None
+        ]
+        return (*apart, *((each, 1) for each in joint[:1]))
+
+    def _judge(self, node: Node, law: _Law, event: Event, first: bool) -> None:
+        """The equations of one leaf."""
+        output = event.output
+        uniform = self.solver.combine([(met.field.uniform, c) for met, c in event.passing])
+        self._write(output.field, None, uniform, first)
+        places = {at for met, _ in event.passing for at in met.slots} | output.slots.keys()
+        for at in sorted(places):
+            self._along(node, law, at, event.passing, output, at[0] in event.mixed, first)
+
+    def _along(
+        self,
+        node: Node,
+        law: _Law,
+        at: LabelSlot,
+        passing: Sequence[tuple[Meeting, Fraction | int]],
+        output: Meeting,
+        mixed: bool,
+        first: bool,
+    ) -> None:
+        """The equation of one index."""
+        solver = self.solver
+        total = solver.combine([(met.form(at), c) for met, c in passing])
+        holders = [met for met, _ in passing if at in met.slots]
+        if self.kind in ("general", "orthogonal") and not self._is_matrix(node, law, at, holders, output, mixed):
+            for met in holders:
+                solver.zero(met.form(at))
+            total = {}
+        elif mixed and at in output.slots and _ignores_signs(node, self.kind):
+            pass  # what divides all entries by one number
+        elif mixed and law.linear:
+            if not (self.kind == "orthogonal" and len(holders) == 1):
+                solver.zero(total)
+            total = {}
+        elif mixed:
+            for met in holders:
+                solver.zero(met.form(at))
+            total = {}
+        if at in output.slots:
+            self._write(output.field, output.slots[at], total, first)
+        else:
+            solver.zero(total)
+
+    def _is_matrix(
+        self, node: Node, law: _Law, at: LabelSlot, holders: Sequence[Meeting], output: Meeting, mixed: bool
+    ) -> bool:
+        """Whether matrices may act along an index: the operation is linear along it, or sees lengths only."""
+        if self.kind == "orthogonal" and self._is_square(node, at, holders):
+            return True
+        if node.op == "normalise" and self.kind == "orthogonal":
+            if mixed and node.attributes["kind"] == "standard":
+                self.ones.extend(met.form(at) for met in holders)
+            return True
+        if not law.linear:
+            return False
+        if not mixed:
+            return len(holders) <= 1
+        if at in output.slots:
+            return False
+        if len(holders) == 1 and self.kind == "orthogonal" and at[0] not in self._uses[node.name].indexing.fixed:
+            self.ones.append(holders[0].form(at))
+            return True
+        return len(holders) == 2
+
+    def _is_square(self, node: Node, at: LabelSlot, holders: Sequence[Meeting]) -> bool:
+        """Whether a node makes the squares of entries of which only sums along an index are taken."""
+        if node.op != "pointwise" or len({met.slots[at] for met in holders}) != 1:
+            return False
+        fn, a = node.attributes["fn"], node.attributes
+        if not ((fn == "power" and a["exponent"] == 2) or (fn == "mul" and len(set(node.inputs)) == 1)):
+            return False
+        axis = holders[0].slots[at][0]
+        readers = self.readers.get(node.name, [])
+        return bool(readers) and all(
+            reader.op == "reduce" and reader.attributes["fn"] in ("sum", "mean") and axis in reader.attributes["axes"]
+            for reader in readers
+        )
+
+    def _write(self, target: Field, slot: Slot | None, form: Form, first: bool) -> None:
+        before = target.uniform if slot is None else target.slots[slot]
+        if not first:
+            self.solver.equal(before, form)
+        elif slot is None:
+            target.uniform = form
+        else:
+            target.slots[slot] = form
+
+    def _hold(self, met: Meeting) -> None:
+        self.solver.zero(met.field.uniform)
+        for form in met.field.slots.values():
+            self.solver.zero(form)
+
+
+class _Law:
+    """What a primitive's answers say of fields of one kind.
+
+    Attributes:
+        coefficients: for each operand its degree, or its parity; None where no field may pass.
+        joint: operands whose fields must be equal; they count once.
+        linear: whether it is linear in each operand, or in all of them.
+    """
+
+    def __init__(self, behaviour: Behaviour, kind: Kind, count: int) -> None:
+        """Of one node."""
+        self.coefficients: list[Number | None]
+        self.linear = behaviour.form in ("affine", "multilinear")
+        self.joint = frozenset(range(count) if behaviour.form == "affine" else behaviour.together)
+        if kind in ("scale", "general"):
+            degrees = behaviour.homogeneous or (None,) * count
+            self.coefficients = [None if d is None else int(d) if d == int(d) else Fraction(d) for d in degrees]
+        else:
+            odd, even = behaviour.odd or (False,) * count, behaviour.even or (False,) * count
+            self.coefficients = [
+                Fraction(1) if o else Fraction(0) if e else None for o, e in zip(odd, even, strict=True)
+            ]
+
+    def is_zero(self, met: Mapping[int, Meeting]) -> bool:
+        """Whether the value is zero because operands are."""
+        joint = [each for k, each in met.items() if k in self.joint]
+        if joint:
+            return all(each.field.zero for each in joint)
+        if self.linear:
+            return any(each.field.zero and bool(self.coefficients[k]) for k, each in met.items())
+        return len(met) == 1 and all(each.field.zero and self.coefficients[k] for k, each in met.items())
+
+
+def _views(node: Node) -> bool:
+    return node.op in ("reshape", "transpose", "broadcast") or (
+        node.op == "pointwise" and node.attributes["fn"] in ("identity", "real")
+    )
+
+
+def _adds(node: Node) -> bool:
+    return node.op == "pointwise" and node.attributes["fn"] in ("add", "sub")
+
+
+def _behaviour(node: Node, tiny: bool) -> Behaviour:
+    if tiny and node.op == "normalise":
+        node = replace(node, attributes={**node.attributes, "eps": 0.0})
+    return PRIMITIVES[node.op].behaviour(node)
+
+
+def mirror_of(node: Node) -> Reflection | None:
+    """How the function of a node is mirrored."""
+    return reflection(node.attributes) if node.op == "pointwise" else None
+
+
+def _ignores_signs(node: Node, kind: Kind) -> bool:
+    """Dividing by the root mean square does not see the signs of the entries; nor, with the mean, rotations."""
+    return node.op == "normalise" and (kind == "orthogonal" or (kind == "sign" and node.attributes["kind"] == "rms"))
+
+
+__all__ = ["Event", "Field", "Fields", "Kind", "LabelSlot", "Leaf", "Meeting", "Slot", "Slots", "mirror_of"]

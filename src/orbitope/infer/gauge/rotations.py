@@ -1,0 +1,263 @@
+"""The plane rotations that a rotary embedding leaves: the matrices that commute with those of its positions.
+
+A rotary embedding turns pairs of entries, ``(x, y) → (c·x − s·y, s·x + c·y)``, by angles that depend on the position.
+Turning the same pairs of queries and of keys by one more angle commutes with that and is not seen by their product.
+The embedding is recognised by its form; what lies between the parameters and the product is followed leaf by leaf.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from orbitope.graph import Node
+from orbitope.infer.gauge.fields import Event, Fields, Meeting
+from orbitope.infer.gauge.leaves import LabelSlot, Slot, Starts
+
+Entry = tuple[str, Starts, Slot]
+"""A slot of a leaf of a value; of a parameter by its name."""
+
+
+class Unclear(Exception):
+    """Something along the way does more than a rotation commutes with."""
+
+
+@dataclass
+class Planes:
+    """Embeddings that meet in products, and the pairs of leaves of parameters that they turn."""
+
+    nodes: set[str] = field(default_factory=set)
+    pairs: set[tuple[Entry, Entry]] = field(default_factory=set)
+
+
+class Rotations:
+    """All rotary embeddings of a program."""
+
+    def __init__(self, fields: Fields) -> None:
+        """Over the events of its fields."""
+        self.fields = fields
+        self.graph = fields.graph
+        self.events: dict[str, list[Event]] = {}
+        for event in fields.events:
+            self.events.setdefault(event.node.name, []).append(event)
+        self.turned = {node.name: x for node in self.graph if (x := self._turns(node)) is not None}
+
+    def find(self) -> list[set[tuple[Entry, Entry]]]:
+        """For every set of embeddings whose planes must turn together, the pairs of leaves of parameters."""
+        parts: list[Planes] = []
+        for name in self.turned:
+            try:
+                part = Planes({name, *self._partners(name)}, set(self._sources(name)))
+            except Unclear:
+                part = Planes({name, *self._reached(name)}, set())
+            parts.append(part)
+        return [part.pairs for part in _connected(parts) if part.nodes and part.pairs]
+
+    # recognition ---------------------------------------------------------------------------------------------------
+    def _turns(self, node: Node) -> str | None:
+        """The value that a node turns: ``x·c + concat(−x₂, x₁)·s`` with c and s alike in both halves."""
+        if node.op != "pointwise" or node.attributes["fn"] != "add":
+            return None
+        products = [self.graph.node(name) for name in node.inputs]
+        if any(each.op != "pointwise" or each.attributes["fn"] != "mul" for each in products):
+            return None
+        for first, second in (products, products[::-1]):
+            for x, c in _both(first.inputs):
+                for r, s in _both(second.inputs):
+                    if self._is_quarter_turn(r, x) and self._halves_agree(c) and self._halves_agree(s):
+                        return x
+        return None
+
+    def _is_quarter_turn(self, r: str, x: str) -> bool:
+        """Whether r is x with its halves along the last axis exchanged, and one sign changed."""
+        node = self._plain(r)
+        shape = self.graph.node(x).shape
+        last, half = len(shape) - 1, shape[-1] // 2 if shape else 0
+        if node.op != "concat" or node.attributes["axis"] != last or len(node.inputs) != 2 or shape[-1] % 2:
+            return False
+        first, second = (self._plain(name) for name in node.inputs)
+        if first.op != "pointwise" or first.attributes["fn"] != "neg":
+            return False
+        high, low = self._plain(first.inputs[0]), second
+        wanted = ((high, half, 2 * half), (low, 0, half))
+        return all(
+            each.op == "slice"
+            and self._plain(each.inputs[0]) is self._plain(x)
+            and (each.attributes["axis"], each.attributes["step"]) == (last, 1)
+            and (each.attributes["start"], each.attributes["stop"]) == (start, stop)
+            for each, start, stop in wanted
+        )
+
+    def _plain(self, name: str) -> Node:
+        """What a value is, casts left out."""
+        node = self.graph.node(name)
+        while node.op == "pointwise" and node.attributes["fn"] in ("identity", "real"):
+            node = self.graph.node(node.inputs[0])
+        return node
+
+    def _halves_agree(self, name: str) -> bool:
+        """Whether both halves of a value along its last axis are the same."""
+        node = self.graph.node(name)
+        if not node.shape or node.shape[-1] % 2:
+            return not node.shape or node.shape[-1] == 1
+        if node.op == "constant":
+            tensor = self.graph.constants[node.attributes["constant"]]
+            half = node.shape[-1] // 2
+            return not tensor.is_meta and torch.equal(tensor[..., :half], tensor[..., half:])
+        if node.op == "concat" and node.attributes["axis"] == len(node.shape) - 1:
+            return len(node.inputs) == 2 and node.inputs[0] == node.inputs[1]
+        if node.op == "pointwise":
+            return all(self._halves_agree(each) for each in node.inputs)
+        if node.op in ("broadcast", "reshape", "gather", "slice"):
+            return self._keeps_last(node) and self._halves_agree(node.inputs[0])
+        return False
+
+    def _keeps_last(self, node: Node) -> bool:
+        """Whether a node of structure leaves the last axis of its first operand alone."""
+        before = self.graph.node(node.inputs[0]).shape
+        if node.op in ("gather", "slice") and node.attributes["axis"] == len(before) - 1:
+            return False
+        if node.op == "broadcast" and before and before[-1] == 1:
+            return True
+        return bool(before) and bool(node.shape) and before[-1] == node.shape[-1]
+
+    # backwards: from the embedding to the parameters ---------------------------------------------------------------
+    def _halves(self, name: str) -> Iterator[tuple[tuple[Starts, Slot], tuple[Starts, Slot]]]:
+        """The leaves of a value's two halves, pair by pair."""
+        found = self.fields.leaves.of(self.fields.axes(name))
+        half = self.graph.node(name).shape[-1] // 2
+        for starts, leaf in found.items():
+            if starts[-1] >= half:
+                continue
+            other = found.get((*starts[:-1], starts[-1] + half))
+            slots = [slot for slot in leaf.slots if slot[0] == len(starts) - 1]
+            if other is None or len(slots) != 1 or other.slots.get(slots[0]) is not leaf.slots[slots[0]]:
+                raise Unclear
+            yield (starts, slots[0]), (other.starts, slots[0])
+
+    def _sources(self, name: str) -> Iterator[tuple[Entry, Entry]]:
+        x = self.turned[name]
+        for (first, slot), (second, other) in self._halves(x):
+            firsts, seconds = list(self._back(x, first, slot)), list(self._back(x, second, other))
+            if [(e[0], e[2]) for e in firsts] != [(e[0], e[2]) for e in seconds]:
+                raise Unclear
+            yield from zip(firsts, seconds, strict=True)
+
+    def _back(self, value: str, starts: Starts, slot: Slot) -> Iterator[Entry]:
+        """The parameters that a leaf is linear in along a slot, and nothing else along that slot."""
+        node = self.graph.node(value)
+        if node.op == "parameter":
+            if self.fields.held(node.attributes["parameter"]):
+                raise Unclear
+            yield node.attributes["parameter"], starts, slot
+            return
+        events = [event for event in self.events.get(value, ()) if event.output.starts == starts]
+        if not events or not all(event.linear for event in events):
+            raise Unclear
+        for event in events:
+            at = _label(event.output, slot)
+            holders = [met for met in event.operands.values() if at in met.slots]
+            alike = node.op != "pointwise" or node.attributes["fn"] in ("add", "sub", "neg", "identity", "real")
+            if at[0] in event.mixed or not holders or not (alike or len(holders) == 1):
+                raise Unclear
+            if alike and node.op == "pointwise" and len(holders) < len(event.operands):
+                raise Unclear
+            if node.op in ("contract", "convolve") and len(holders) != 1:
+                raise Unclear
+            for met in holders:
+                yield from self._back(met.value, met.starts, met.slots[at])
+
+    # forwards: from the embedding to the products ------------------------------------------------------------------
+    def _partners(self, name: str) -> Iterator[str]:
+        """The embeddings whose values meet this one's in products; everything else that reads it is unclear."""
+        for side in self._halves(name):
+            for half, (starts, slot) in enumerate(side):
+                yield from self._meets(name, starts, slot, half)
+
+    def _meets(self, value: str, starts: Starts, slot: Slot, half: int) -> Iterator[str]:
+        for reader in self.fields.readers.get(value, ()):
+            for event in self.events.get(reader.name, ()):
+                for k, met in event.operands.items():
+                    if met.value == value and met.starts == starts and reader.inputs[k] == value:
+                        yield from self._read(reader, event, k, slot, half)
+            if reader.op == "output" or reader.name not in self.events:
+                raise Unclear
+
+    def _read(self, reader: Node, event: Event, k: int, slot: Slot, half: int) -> Iterator[str]:
+        at = _label(event.operands[k], slot)
+        others = [met for j, met in event.operands.items() if j != k and at in met.slots]
+        if not event.linear:
+            raise Unclear
+        if at[0] not in event.mixed:
+            if others:
+                raise Unclear
+            yield from self._meets(reader.name, event.output.starts, event.output.slots[at], half)
+            return
+        if reader.op != "contract" or len(others) != 1:
+            raise Unclear
+        yield self._origin(others[0], at, half)
+
+    def _origin(self, met: Meeting, at: LabelSlot, half: int) -> str:
+        """The embedding that a factor of a product comes from, in the same half."""
+        value, starts, slot = met.value, met.starts, met.slots[at]
+        while value not in self.turned:
+            events = [event for event in self.events.get(value, ()) if event.output.starts == starts]
+            if len(events) != 1 or not events[0].linear:
+                raise Unclear
+            label = _label(events[0].output, slot)
+            holders = [each for each in events[0].operands.values() if label in each.slots]
+            if len(holders) != 1 or label[0] in events[0].mixed:
+                raise Unclear
+            value, starts, slot = holders[0].value, holders[0].starts, holders[0].slots[label]
+        if (starts[-1] >= self.graph.node(value).shape[-1] // 2) != bool(half) or slot[0] != len(starts) - 1:
+            raise Unclear
+        return value
+
+    def _reached(self, name: str) -> Iterator[str]:
+        """Embeddings that meet one of which something is unclear: they share its fate."""
+        todo, seen = [name], set()
+        while todo:
+            for reader in self.fields.readers.get(todo.pop(), ()):
+                if reader.name not in seen:
+                    seen.add(reader.name)
+                    todo.append(reader.name)
+        inner = {x for x in self.turned if x != name}
+        before = {x for x in inner if seen & self._after(x)}
+        yield from before | (inner & seen)
+
+    def _after(self, name: str) -> set[str]:
+        return {reader.name for reader in self.fields.readers.get(name, ())}
+
+
+def _both(pair: Sequence[str]) -> Iterable[tuple[str, str]]:
+    return ((pair[0], pair[1]), (pair[1], pair[0]))
+
+
+def _label(met: Meeting, slot: Slot) -> LabelSlot:
+    return next(at for at, own in met.slots.items() if own == slot)
+
+
+def _connected(parts: Sequence[Planes]) -> list[Planes]:
+    """Embeddings that meet, or that read the same parameters, as one; without pairs where one of them is unclear."""
+    merged: list[Planes] = []
+    for part in parts:
+        entries = {entry for pair in part.pairs for entry in pair}
+        together = [
+            each
+            for each in merged
+            if each.nodes & part.nodes or entries & {entry for pair in each.pairs for entry in pair}
+        ]
+        whole = Planes(set(part.nodes), set(part.pairs))
+        clear = bool(part.pairs)
+        for each in together:
+            clear = clear and bool(each.pairs)
+            whole.nodes |= each.nodes
+            whole.pairs |= each.pairs
+            merged.remove(each)
+        merged.append(whole if clear else Planes(whole.nodes, set()))
+    return merged
+
+
+__all__ = ["Rotations"]
