@@ -18,6 +18,7 @@ PUBLIC = {
     "barrier",
     "check",
     "explain",
+    "fold",
     "prove",
     "symmetries",
     "verify",

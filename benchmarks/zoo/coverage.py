@@ -111,6 +111,7 @@ def _model(record: Record) -> Record:
             "log10_order",
             "expected",
         ),
+        *("sign bits", "dimension", "approximate", "error every part"),
         *("units", "unit_count", "error lowered", "error real", "real dtype", "self error", "control", "frozen"),
         *("unknown", "carried", "unknown without parameters", "seconds", "peak_mb", "base_mb"),
     )
@@ -155,7 +156,10 @@ def _totals(records: Sequence[Record]) -> str:
 
 
 def _table(records: Sequence[Record]) -> str:
-    head = ("model", "order", "form", "units", "error, lowered", "error, model", "frozen", "unknown", "seconds", "MB")
+    head = (
+        *("model", "order", "form", "units", "signs", "dimension"),
+        *("error, lowered", "error, model", "error, every part", "frozen", "unknown", "seconds", "MB"),
+    )
     return _rows(head, [_row(r) for r in records])
 
 
@@ -171,9 +175,21 @@ def _row(record: Record) -> tuple[str, ...]:
     name = record["name"] + (f" {record['attention']}" if record["attention"] else "") + way
     if verdict(record) == "unsound":
         name += " **unsound**"
-    errors = (_number(record.get(key)) for key in ("error lowered", "error real"))
+    errors = (_number(record.get(key)) for key in ("error lowered", "error real", "error every part"))
     order = f"{record['log10_order']:.1f}"
-    return (name, order, form, _units(record), *errors, str(gaps or ""), unknown, seconds, str(record["peak_mb"]))
+    more = (str(record.get(key, "")) for key in ("sign bits", "dimension"))
+    return (
+        name,
+        order,
+        form,
+        _units(record),
+        *more,
+        *errors,
+        str(gaps or ""),
+        unknown,
+        seconds,
+        str(record["peak_mb"]),
+    )
 
 
 def _gap(reason: str, entry: Record) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -79,17 +80,17 @@ def _transformers(attention: str) -> Iterator[Entry]:
 
 
 def _torchvision(attention: str) -> Iterator[Entry]:
-    import torchvision  # noqa: F401  once, not in every process
     import vision
 
+    import_module("torchvision")  # once, not in every process
     for name in vision.TORCHVISION:
         yield Entry(name, "torchvision", "", lambda name=name: vision.torchvision_model(name))
 
 
 def _timm(attention: str) -> Iterator[Entry]:
-    import timm  # noqa: F401  once, not in every process
     import vision
 
+    import_module("timm")  # once, not in every process
     for module in vision.TIMM:
         yield Entry(module, "timm", "", lambda module=module: vision.timm_model(module))
 

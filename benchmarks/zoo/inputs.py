@@ -121,6 +121,13 @@ def _wave(config: Any, generator: torch.Generator) -> dict[str, Any]:
     return {"input_values": torch.randn(2, 1, 240, generator=generator), "only": True}
 
 
+def _global(config: Any, generator: torch.Generator) -> dict[str, Any]:
+    """Some tokens are attended to by all: otherwise the projections for these are not reached."""
+    mask = torch.zeros(BATCH, LENGTH, dtype=torch.int64)
+    mask[:, :2] = 1
+    return {"global_attention_mask": mask}
+
+
 def _seen(config: Any, generator: torch.Generator) -> dict[str, Any]:
     return {
         "visual_feats": torch.randn(2, 5, config.visual_feat_dim, generator=generator),
@@ -157,6 +164,7 @@ SPECIAL: dict[str, Inputs] = {
     "clap": lambda c, g: {"input_features": torch.randn(2, 1, 32, 16, generator=g)},
     "clvp": lambda c, g: {"input_features": torch.randn(2, 80, 40, generator=g)},
     "decision_transformer": _decisions,
+    **dict.fromkeys(("longformer", "led"), _global),
     "lxmert": _seen,
     "vilt": _pixels,
     "siglip": _pixels,

@@ -75,6 +75,8 @@ def defining_outputs(program: Any) -> list[str]:
     names = list(programs.user_outputs(program))
     predictions = [n for n in names if "logits" in n or n in ("pred_boxes", "pred_masks", "prediction")]
     main = [n for n in names if not _SIDE_RESULTS.search(n)]
+    if main == ["last_hidden_state"]:  # a head beside it reads parameters that nothing else does
+        main += [n for n in names if n == "pooler_output"]
     return predictions or main or names
 
 
@@ -182,6 +184,9 @@ def _group(graph: Graph, group: SymmetryGroup) -> Record:
             entry["examples"].append(f"{d.parameter}{list(shape)} axis {d.axis}: {d.size} {d.place}"[:200])
     return {
         "log10_order": group.log10_order,
+        "sign bits": group.sign_bits,
+        "dimension": group.dimension,
+        "approximate": group.dimension_of(approximate=True) - group.dimension,
         "units": roles,
         "unit_count": len(group.units),
         "frozen": dict(sorted(frozen.items(), key=lambda item: -item[1]["positions"])),

@@ -40,7 +40,7 @@ class _Recasting(TorchArithmetic):
 
 
 def try_lowered(program: Any, graph: Graph, elements: Sequence[Element]) -> Record:
-    """The lowered graph in float64, with the parameters and with their images."""
+    """The lowered graph in float64, with the parameters and with their images: permuted, and under every part."""
     arithmetic = _Recasting()
     state = {name: program.state_dict[name].detach() for name in program.state_dict}
     leaves = [x for x in pytree.tree_leaves(program.example_inputs or ()) if isinstance(x, torch.Tensor)]
@@ -54,9 +54,12 @@ def try_lowered(program: Any, graph: Graph, elements: Sequence[Element]) -> Reco
     wide = {name: t.double() if t.is_floating_point() else t for name, t in state.items()}
     before = run(wide)
     errors = [_difference(before, run(g.act(wide))) for g in elements]
+    group = elements[0].group
+    every = group.sample(3, "all", strength=0.5, params=wide)
     live = [x for x in before if x.is_floating_point()]
     return {
         "error lowered": max(errors, default=0.0),
+        "error every part": _difference(before, run(every.act(wide))),
         "self error lowered": _difference(
             before, run(wide)
         ),  # programs that draw random numbers differ from themselves

@@ -98,6 +98,23 @@ class ConvNet(nn.Module):
         return self.head(x.mean((2, 3)))
 
 
+class Small(nn.Module):
+    """Attention with 3 heads and biases, a gated layer, and a classifier."""
+
+    def __init__(self) -> None:
+        """Make the layers."""
+        super().__init__()
+        self.q, self.k, self.v = nn.Linear(7, 12), nn.Linear(7, 12), nn.Linear(7, 15)
+        self.o = nn.Linear(15, 8)
+        self.gate, self.up, self.down = nn.Linear(8, 10), nn.Linear(8, 10, bias=False), nn.Linear(10, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """``[batch, tokens, 7]`` to scores of 5 classes for each token."""
+        q, k, v = (part(x).unflatten(-1, (3, -1)).transpose(1, 2) for part in (self.q, self.k, self.v))
+        x = self.o(((q @ k.transpose(-2, -1)).softmax(-1) @ v).transpose(1, 2).flatten(2))
+        return self.down(torch.relu(self.gate(x)) * self.up(x))
+
+
 def transformer() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
     """The language model, with two sentences of seven words."""
     return Transformer().eval(), (torch.arange(14).reshape(2, 7),)
@@ -111,3 +128,8 @@ def pinned() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
 def convnet() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
     """The classifier, with two images."""
     return ConvNet().eval(), (torch.zeros(2, 3, 9, 8),)
+
+
+def attention() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+    """One layer of attention with biases, then a gated layer."""
+    return Small().eval(), (torch.zeros(2, 4, 7),)

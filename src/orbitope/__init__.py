@@ -9,8 +9,10 @@ if TYPE_CHECKING:
     from orbitope.alignment import align
     from orbitope.comparison import verify
     from orbitope.curvature import explain
+    from orbitope.flatness import audit
     from orbitope.group import Element, SymmetryGroup, Units
     from orbitope.infer import symmetries
+    from orbitope.infer.equivalents import fold
     from orbitope.landscapes import barrier
     from orbitope.objective import Objective
     from orbitope.proof import check_certificate as check
@@ -22,9 +24,11 @@ __all__ = [
     "SymmetryGroup",
     "Units",
     "align",
+    "audit",
     "barrier",
     "check",
     "explain",
+    "fold",
     "prove",
     "symmetries",
     "verify",
@@ -32,10 +36,12 @@ __all__ = [
 
 _HOMES = {
     "align": ("alignment", "align"),
+    "audit": ("flatness", "audit"),
     "barrier": ("landscapes", "barrier"),
     "check": ("proof", "check_certificate"),
     "Element": ("group", "Element"),
     "explain": ("curvature", "explain"),
+    "fold": ("infer.equivalents", "fold"),
     "Objective": ("objective", "Objective"),
     "prove": ("proof", "prove"),
     "symmetries": ("infer", "symmetries"),

@@ -17,7 +17,7 @@ from tests.cli.conftest import Runner, environment, problems
 
 from orbitope.cli import application, inspection
 
-COMMANDS = ["inspect", "twin", "verify", "prove", "check", "explain", "align", "barrier", "demo"]
+COMMANDS = ["inspect", "twin", "verify", "prove", "check", "explain", "fold", "align", "barrier", "demo"]
 
 
 NO_OPTION = "error[E100] No such option '--colour'\n  fix  orbitope inspect --help lists what is understood\n"
@@ -223,7 +223,7 @@ def test_the_validator_finds_faults(schema: dict[str, Any]) -> None:
 def test_every_command_is_in_the_schema(schema: dict[str, Any]) -> None:
     formats = schema["properties"]["format"]["enum"]
     assert {f"orbitope {name}" for name in COMMANDS} | {"orbitope error"} == {*formats}
-    assert application.list_commands(None) == COMMANDS  # type: ignore[arg-type]
+    assert application.list_commands(None) == COMMANDS
 
 
 def test_colours_only_on_a_terminal(home: Path) -> None:

@@ -270,7 +270,8 @@ SNAPSHOTS = {
         ("inspect", "--symmetry", "broken.json"),
         "error[E203] broken.json is not JSON\n"
         "  at   broken.json\n"
-        "  got  Expecting ',' delimiter: line 1 column 45 (char 44)\n",
+        "  got  Expecting ',' delimiter: line 1 column 45 (char 44)\n"
+        "  fix  write it with: orbitope inspect MODEL -o symmetry.json\n",
     ),
     "both a model and a symmetry file": (
         ("twin", "models.py:make", "--symmetry", "symmetry.json", "-o", "out.safetensors"),

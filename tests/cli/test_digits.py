@@ -23,7 +23,7 @@ def test_digits_and_their_splits() -> None:
     assert torch.equal(torch.cat([a, c]).sum(0), x.sum(0))
     assert {*d.tolist()} == {*range(10)}
     with pytest.raises(InputError, match="no split 'half'"):
-        digits("half")  # type: ignore[arg-type]
+        digits("half")
 
 
 def test_without_scikit_learn(monkeypatch: pytest.MonkeyPatch, run: Runner) -> None:

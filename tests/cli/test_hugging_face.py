@@ -51,11 +51,9 @@ def library() -> ModuleType:
         return SimpleNamespace(**described, dtype=torch.float32)
 
     module = ModuleType("transformers")
-    module.AutoConfig = SimpleNamespace(from_pretrained=from_pretrained)  # type: ignore[attr-defined]
-    module.AutoModel = SimpleNamespace(  # type: ignore[attr-defined]
-        from_config=lambda config, trust_remote_code: Language(config)
-    )
-    module.LanguageForCausalLM = Language  # type: ignore[attr-defined]
+    module.AutoConfig = SimpleNamespace(from_pretrained=from_pretrained)
+    module.AutoModel = SimpleNamespace(from_config=lambda config, trust_remote_code: Language(config))
+    module.LanguageForCausalLM = Language
     return module
 
 

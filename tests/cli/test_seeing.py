@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from math import factorial, log10
 from pathlib import Path
@@ -23,12 +24,28 @@ Valid = Callable[[Run], dict[str, Any]]
 
 MLP = """\
 models.py:make   6 tensors, 83 entries
-├─ 0      6 hidden units  0.weight[0]  0.bias[0]  2.weight[1]
-└─ 2      5 hidden units  2.weight[0]  2.bias[0]  4.weight[1]
+├─ 0               6 hidden units                       0.weight[0]  0.bias[0]
+│  │                                                    2.weight[1]
+│  └─ 0.scale      6 scales                             × 0.weight[0]
+│                                                       × 0.bias[0]
+│                                                       ÷ 2.weight[1]
+├─ 2               5 hidden units                       2.weight[0]  2.bias[0]
+│  │                                                    4.weight[1]
+│  └─ 2.scale      5 scales                             × 2.weight[0]
+│                                                       × 2.bias[0]
+│                                                       ÷ 4.weight[1]
+└─ 4
+   ├─ shift        5 shifts of hidden units, loss only  + weight[1]
+   └─ shift#2      1 shift, loss only                   + bias
+
+86\N{NO-BREAK SPACE}400 copies, 11 flat directions
+loss only: 6 more
 
 This network has 86,400 equivalent copies: settings of its parameters, reached
 by exchanging units, that all compute the same function, whatever the weights
 are. 2 sets of units give 6! · 5! of them (exact for the traced program).
+Besides, one may move the parameters along 11 flat directions: 11 of scales.
+None of this changes the function.
 
 With these weights, 86,400 of them are distinct (exact).
 
@@ -57,6 +74,15 @@ def test_inspect_json(run: Runner, valid: Valid) -> None:
         ("it indexes the output", 2, 6),
     ]
     assert body["parameters"] == {"tensors": 6, "entries": 83, "moved": 5}
+    assert (body["dimension"], body["sign_bits"], body["dimension_by_part"]) == (11, 0, {"scales": 11})
+    assert body["loss"] == {"dimension": 6, "sign_bits": 0} and body["approximate"] == {"dimension": 0, "sign_bits": 0}
+    scale = next(f for f in body["families"] if f["name"] == "0.scale")
+    assert scale["part"] == "scales" and scale["what"] == "6 scales" and scale["units"] == "0"
+    assert [(s["parameter"], s["axis"], s["by"]) for s in scale["acts_on"]] == [
+        ("0.weight", 0, "×"),
+        ("0.bias", 0, "×"),
+        ("2.weight", 1, "÷"),
+    ]
     assert (
         valid(run("inspect", "models.py:make", "--weights", "a.safetensors", "--format=json"))["copies"]["copies"]
         == "86400"
@@ -86,7 +112,9 @@ def test_inspect_names_what_it_does_not_know(run: Runner, valid: Valid) -> None:
 
 def test_layers_that_look_alike_are_drawn_once(run: Runner) -> None:
     done = run("inspect", "models.py:deep")
-    assert "└─ 0.0 … 3.0 × 4      8 hidden units" in done.out and "1.0.weight" not in done.out
+    assert re.search(r"─ 0\.0 … 3\.0 × 4 +8 hidden units", done.out) and "1.0.weight" not in done.out
+    assert re.search(r"─ 0\.0\.scale +8 scales\n.*× 0\.0\.\{weight,bias\}\[0\]  ÷ 0\.2\.weight\[1\]", done.out)
+    assert re.search(r"─ blocks\.0\.2\.shift … blocks\.2\.2\.shift × 3 +6 shifts", done.out)
     assert "blocks.{0..3}.2.{weight,bias}[0]" in done.out and "8!⁴ · 6!" in done.out
     everything = run("inspect", "models.py:deep", "--all").out
     assert all(f"blocks.{k}.2.bias[0]" in everything and f"─ {k}.0  " in everything for k in range(4))
@@ -107,13 +135,32 @@ def test_lines_fit_the_terminal(
 def test_units_over_others_stand_under_them(run: Runner, valid: Valid, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "120")
     lines = run("inspect", "models.py:attentive").out.splitlines()
-    at = {role: k for k, line in enumerate(lines) for role in ("heads", "(query·key)", "(value)") if f" {role}" in line}
+    rows = [(k, line) for k, line in enumerate(lines) if "shifts of" not in line]
+    at = {role: k for k, line in rows for role in ("heads", "(query·key)", "(value)") if f" {role}" in line}
     depth = {role: lines[k].index("─ ") for role, k in at.items()}
     assert at["heads"] < min(at["(query·key)"], at["(value)"]) and depth["(value)"] == depth["heads"] + 3
     units = {u["role"]: u for u in valid(run("inspect", "models.py:attentive", "--format", "json"))["units"]}
     heads = units["heads"]
     over = [{"name": heads["name"], "size": 3, "role": "heads"}]
     assert units["head dimension (query·key)"]["over"] == units["head dimension (value)"]["over"] == over
+
+
+def test_what_else_moves_units_stands_under_them(run: Runner, valid: Valid, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    lines = run("inspect", "models.py:attentive").out.splitlines()
+    at = next(k for k, line in enumerate(lines) if "2 head dimension (query·key) in each of 3" in line)
+    below = next(k for k, line in enumerate(lines) if "GL(2) in each of 3" in line)
+    assert at < below and lines[below].index("─ ") == lines[at].index("─ ") + 3
+    families = valid(run("inspect", "models.py:attentive", "--format", "json"))["families"]
+    # by hand: q and k share GL(2) in 3 heads, v and mix GL(5), the stream GL(8), relu allows 24 scales;
+    # the biases of stem, mix, deep and v are taken up by later ones, that of k by the softmax
+    assert {f["what"]: f["dimension"] for f in families if f["part"] == "matrices"} == {
+        "GL(8)": 64,
+        "GL(2)": 3 * 4,
+        "GL(5)": 3 * 25,
+    }
+    assert sum(f["dimension"] for f in families if f["part"] == "scales") == 24
+    assert sum(f["dimension"] for f in families if f["part"] == "translations" and not f["loss"]) == 3 * 8 + 15 + 6
 
 
 def test_notes_of_the_analysis_are_told(run: Runner, home: Path, valid: Valid) -> None:
@@ -242,6 +289,40 @@ def test_twin_compares_outputs_when_it_can(run: Runner, valid: Valid) -> None:
     body = valid(run("twin", "models.py:make", "--weights", "a.safetensors", "-o", "t.safetensors", "--format", "json"))
     assert body["verification"]["equal"] and body["chosen"] == "seed 0" and body["output"] == "t.safetensors"
     assert body["element"]["format"] == "orbitope element"
+
+
+@pytest.mark.parametrize("name", ["attentive", "normed", "make"])
+def test_a_twin_of_all_parts_computes_the_same(run: Runner, home: Path, valid: Valid, name: str) -> None:
+    model = f"models.py:{name}"
+    assert run("twin", model, "-o", "first.safetensors").code == 0
+    drawn = ("--parts", "all", "--strength", "1.5", "--format", "json")
+    body = valid(run("twin", model, "--weights", "first.safetensors", "-o", "t.safetensors", *drawn))
+    assert body["verification"]["equal"] and body["verification"]["sensitive"] and body["values"]
+    assert all(tensor.dtype == torch.float32 for tensor in load_file(home / "t.safetensors").values() if tensor.dim())
+    verify = ("verify", model, "--weights", "first.safetensors")
+    done = valid(run(*verify, "--other", "t.safetensors", "--format", "json"))
+    assert done["equal"] and done["verification"]["tolerance"] < 1e-4
+    done = valid(run(*verify, *drawn))
+    assert done["equal"] and done["rounding"] is None and done["verification"]["tolerance"] == 1e-9
+    state = load_file(home / "t.safetensors")
+    weight = max(state, key=lambda name: state[name].numel())
+    state[weight] = state[weight] * (1 + 1e-4)  # little, and far more than rounding
+    save_file(state, home / "near.safetensors")
+    assert run(*verify, "--other", "near.safetensors").code == 1
+
+
+def test_parts_are_for_random_elements(run: Runner) -> None:
+    model = ("twin", "models.py:make", "-o", "t.safetensors")
+    assert run(*model, "--parts", "colours").code == 2
+    assert run(*model, "--parts", ",").code == 2
+    assert run(*model, "--parts", "signs", "--swap", "0", "0", "1").code == 2
+    assert run(*model, "--strength", "-1").code == 2
+
+
+def test_the_strength_bounds_scales(run: Runner, valid: Valid) -> None:
+    args = ("twin", "models.py:make", "--parts", "scales", "--strength", "0.5", "-o", "t.safetensors", "--format=json")
+    (item,) = valid(run(*args))["values"]
+    assert item["part"] == "scales" and item["numbers"] == 11 and 0.6 < item["least"] < item["most"] < 1.65
 
 
 def test_swap_moves_two(run: Runner, home: Path, valid: Valid) -> None:

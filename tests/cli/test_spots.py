@@ -18,7 +18,7 @@ SPOTS = st.lists(st.tuples(NAMES, st.sampled_from([0, 1, 2, None])), max_size=24
 
 def expanded(pattern: str, known: set[str]) -> list[tuple[str, int | None]]:
     """What a shell would make of the braces; the axes after it; a star for all tensors of a module."""
-    name, axes = re.fullmatch(r"(.*?)(?:\[([\d,]+)\])?", pattern).groups()  # type: ignore[union-attr]
+    name, axes = re.fullmatch(r"(.*?)(?:\[([\d,]+)\])?", pattern).groups()
     choices = []
     for text in re.split(r"(\{[^}]*\})", name):
         inner = text[1:-1].split(",") if text.startswith("{") else [text]

@@ -123,6 +123,7 @@ class _Other:
 
     group: object
     params: dict
+    is_permutation: bool = True
 
     def act(self, params, **_):
         return dict(self.params)

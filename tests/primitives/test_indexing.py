@@ -80,6 +80,11 @@ SAMPLES = [
      [(3, 2, 16), (16, 4), (16,), (2, 4), (2, 4)], (3, 2, 8)),
     ("scan", {"cell": "lstm", "bias": False, "projected": True, "reverse": False},
      [(3, 2, 16), (16, 5), (5, 4), (2, 5), (2, 4)], (3, 2, 9)),
+    *(("matrices", {"fn": fn, "lead": 1, "settings": rest, "named": {}}, [(2, 4, 4)], (2, *shape))
+      for fn, rest, shape in (("matrix_exp", [], (4, 4)), ("matrix_power", [3], (4, 4)), ("det", [], ()))),
+    ("matrices", {"fn": "solve", "lead": 1, "settings": [], "named": {}}, [(2, 4, 4), (2, 4, 3)], (2, 4, 3)),
+    ("matrices", {"fn": "solve_triangular", "lead": 0, "settings": [], "named": {"upper": True}},
+     [(4, 4), (4, 3)], (4, 3)),
     ("map", {"inner": Node("m", "contract", ("x", "y"), (3, 4), "float64", {"spec": "bi,oi->bo"}),
              "stacked": [False, True]},
      [(3, 2), (5, 4, 2)], (5, 3, 4)),

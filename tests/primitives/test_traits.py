@@ -106,7 +106,10 @@ def operands(name: str, domain: Domain, seed: int) -> list[torch.Tensor]:
 
 def broken(name: str, settings: dict[str, Any], domain: Domain, claims: Behaviour) -> set[str]:
     """Names of the claimed traits that some point contradicts."""
-    f = lambda *xs: value(name, settings, *xs).double()  # noqa: E731
+
+    def f(*xs: torch.Tensor) -> torch.Tensor:
+        return value(name, settings, *xs).double()
+
     xs, ys = operands(name, domain, 1), operands(name, domain, 11)
     fx, fy = f(*xs), f(*ys)
     slack = 1e-9 * (1 + fx.abs() + fy.abs())
@@ -133,17 +136,26 @@ def broken(name: str, settings: dict[str, Any], domain: Domain, claims: Behaviou
         found.add("sign")
     if claims.sign == "nonpositive" and not (fx <= 0).all():
         found.add("sign")
-    together = claims.form == "affine"  # several operands of an affine form are scaled together
+    # several operands of an affine form are scaled together
+    joint = range(len(xs)) if claims.form == "affine" else claims.together
+
+    def alike(j: int, k: int) -> bool:
+        return j == k or (j in joint and k in joint)
+
     for k, degree in enumerate(claims.homogeneous):
         if degree is not None:
-            scaled = f(*(0.37 * x if together or j == k else x for j, x in enumerate(xs)))
+            scaled = f(*(0.37 * x if alike(j, k) else x for j, x in enumerate(xs)))
             if not torch.allclose(scaled, 0.37**degree * fx, rtol=1e-9, atol=1e-12):
                 found.add("homogeneous")
     if domain == REAL:
         for k, odd in enumerate(claims.odd):
-            turned = f(*(-x if together or j == k else x for j, x in enumerate(xs)))
+            turned = f(*(-x if alike(j, k) else x for j, x in enumerate(xs)))
             if odd and not torch.allclose(turned, -fx, rtol=1e-9, atol=1e-12):
                 found.add("odd")
+        for k, even in enumerate(claims.even):
+            turned = f(*(-x if alike(j, k) else x for j, x in enumerate(xs)))
+            if even and not torch.allclose(turned, fx, rtol=1e-9, atol=1e-12):
+                found.add("even")
     return found
 
 

@@ -159,7 +159,7 @@ def test_empty_report() -> None:
 
 def test_what_cannot_be_shown_is_refused() -> None:
     with pytest.raises(ValueError, match="guarantee"):
-        Fact("a", "b", "certain")  # pyright: ignore[reportArgumentType]
+        Fact("a", "b", "certain")
     with pytest.raises(ValueError, match="alternative text"):
         picture(" ")
     with pytest.raises(ValueError, match="id"):

@@ -226,6 +226,28 @@ def _bart(c: Any, streams: int = 1) -> float:
     return streams * F(c.d_model) + encoder + decoder
 
 
+def _two_ways(h: int, d: int) -> float:
+    """Heads with queries and keys for neighbours and others for all tokens; both kinds of values go to one output."""
+    return F(h) + 3 * h * F(d)
+
+
+def _longformer(c: Any) -> float:
+    h = c.num_attention_heads
+    return F(c.hidden_size) + c.num_hidden_layers * (_two_ways(h, c.hidden_size // h) + F(c.intermediate_size))
+
+
+def _led(c: Any) -> float:
+    """The encoder of Longformer, the decoder of BART."""
+    he, hd = c.encoder_attention_heads, c.decoder_attention_heads
+    encoder = c.encoder_layers * (_two_ways(he, c.d_model // he) + F(c.encoder_ffn_dim))
+    return F(c.d_model) + encoder + c.decoder_layers * (2 * heads(hd, c.d_model // hd) + F(c.decoder_ffn_dim))
+
+
+def _xmod(c: Any) -> float:
+    """An adapter for each language behind every layer; the example speaks one of them."""
+    return _encoder(c) + c.num_hidden_layers * F(c.hidden_size // c.adapter_reduction_factor)
+
+
 LANGUAGE: dict[str, Form] = {
     **dict.fromkeys(("gpt2",), _gpt2),
     **dict.fromkeys(("gptj", "codegen"), _gptj),
@@ -262,6 +284,9 @@ LANGUAGE: dict[str, Form] = {
     "prophetnet": _prophetnet,
     "squeezebert": _squeezebert,
     **dict.fromkeys(("tapas", "yoso", "layoutlm", "nystromformer", "big_bird", "ibert"), _encoder),
+    "longformer": _longformer,
+    "led": _led,
+    "xmod": _xmod,
     **dict.fromkeys(("t5", "mt5"), _t5),
     **dict.fromkeys(("bart", "mbart", "pegasus", "marian", "blenderbot", "blenderbot-small", "plbart"), _bart),
     # sinusoidal positions that are no parameter pin the stream

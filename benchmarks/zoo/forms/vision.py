@@ -19,6 +19,12 @@ def _vit(c: Any) -> float:
     return _stack(c, c.intermediate_size)
 
 
+def _pooled(c: Any) -> float:
+    """Behind the last layer one learned query attends to all positions, and a feed-forward part reads it."""
+    h = c.num_attention_heads
+    return _vit(c) + heads(h, c.hidden_size // h) + F(c.intermediate_size)
+
+
 def _timesformer(c: Any) -> float:
     """In each layer attention over time, mapped once more, and attention over space."""
     h = c.num_attention_heads
@@ -97,6 +103,7 @@ VISION: dict[str, Form] = {
     # sinusoidal positions that are no parameter pin the stream
     "videomae": lambda c: _vit(c) - F(c.hidden_size),
     "timesformer": _timesformer,
+    "siglip2_vision_model": _pooled,
     "yolos": _yolos,
     "beit": _vit,
     "dinov2": _dinov2,

@@ -132,23 +132,27 @@ class _Descent:
         """The blocks that compare positions; in the first sweep only those whose other axes are in place."""
         for pair in self.problem.pairs(unit.name, self.b):
             moving = [name for name in pair.names if name in self.group.by_name]
-            inner = self._inner(unit, pair.block)
-            unknown = [name for name in moving if solved is not None and name not in {*solved, unit.name, inner}]
+            inner = self._inner(unit, pair.block, pair.block.places(unit.name)[0])
+            fibre = None if inner is None else pair.names[inner]
+            unknown = [name for name in moving if solved is not None and name not in {*solved, unit.name, fibre}]
             if not unknown and (solved is None or moving.count(unit.name) == 1):
                 yield pair
 
-    def _inner(self, unit: Units, block: Block) -> str | None:
-        """The units over these ones and nothing else that can be assigned anew for each pair of positions."""
+    def _inner(self, unit: Units, block: Block, axis: int) -> int | None:
+        """The axis of units over these ones and nothing else that can be assigned anew for each pair of positions."""
+        over = {name: self.group.by_name[name].over for name in block.names if name in self.group.by_name}
         found = [
-            name for name in block.names if name in self.group.by_name and unit.name in self.group.by_name[name].over
+            k
+            for k, name in enumerate(block.names)
+            if name in over and unit.name in over[name] and block.bases(k, [unit.name]) == [axis]
         ]
         if len(found) != 1:
             return None
-        fibre = self.group.by_name[found[0]]
+        fibre = self.group.by_name[block.names[found[0]] or ""]
         entries = prod(unit.over_sizes) * (unit.size * fibre.size) ** 2
         problems = prod(unit.over_sizes) * unit.size**2
         fits = entries <= _NESTED_ENTRIES and (problems <= _NESTED_PROBLEMS or fibre.size <= _ENUMERATED)
-        return fibre.name if {*fibre.over} == {unit.name, *unit.over} and fits else None
+        return found[0] if {*fibre.over} == {unit.name, *unit.over} and fits else None
 
     # one step ------------------------------------------------------------------------------------------------------
     def _step(self, unit: Units, solved: set[str] | None) -> Element:
@@ -157,15 +161,16 @@ class _Descent:
         score = torch.zeros(copies, size, size, dtype=torch.float64)
         nested: dict[str, torch.Tensor] = {}
         for pair in self._usable(unit, solved):
-            inner = self._inner(unit, pair.block)
             for axis in pair.block.places(unit.name):
+                inner = self._inner(unit, pair.block, axis)
+                bases = pair.block.bases(axis, unit.over)
                 if inner is None:
-                    score += _products(pair, [*self._bases(unit, pair), axis])
+                    score += _products(pair, [*bases, axis])
                     continue
-                fibre = self.group.by_name[inner]
-                product = _products(pair, [*self._bases(unit, pair), axis, pair.names.index(inner)], 2)
+                fibre = self.group.by_name[pair.names[inner] or ""]
+                product = _products(pair, [*bases, axis, inner], 2)
                 shaped = product.reshape(copies, size, fibre.size, size, fibre.size).transpose(2, 3)
-                nested[inner] = nested[inner] + shaped if inner in nested else shaped
+                nested[fibre.name] = nested[fibre.name] + shaped if fibre.name in nested else shaped
         inside = {}
         for name, products in nested.items():
             best, inside[name] = _best_inner(products.numpy())
@@ -175,9 +180,6 @@ class _Descent:
         for name, columns in inside.items():
             tables[name] = self._carried(unit, self.group.by_name[name], chosen, columns)
         return Element(self.group, {name: torch.from_numpy(table) for name, table in tables.items()})
-
-    def _bases(self, unit: Units, pair: Pair) -> list[int]:
-        return [pair.names.index(base) for base in unit.over]
 
     def _carried(
         self, unit: Units, fibre: Units, chosen: NDArray[np.int64], columns: NDArray[np.int64]

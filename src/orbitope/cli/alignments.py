@@ -11,7 +11,8 @@ import click
 from orbitope.cli import options
 from orbitope.cli.application import command
 from orbitope.cli.data import load_data
-from orbitope.cli.loading import check, fit, load_group, load_model, load_objective, load_weights
+from orbitope.cli.groups import load_group
+from orbitope.cli.loading import check, fit, load_model, load_objective, load_weights
 from orbitope.cli.output import UNITS, Prose, Result, facts, plain, stack, talk, verdict
 from orbitope.cli.twins import changes, moved_units
 from orbitope.cli.weights import check_output, write_weights
@@ -101,6 +102,8 @@ def barrier(
     """
     from orbitope import landscapes
 
+    if max_barrier is not None and math.isnan(max_barrier):
+        raise InputError("--max-barrier is not a number", fix="give the height that is allowed, as 0.1")
     network = load_model(model)
     a, b = map(load_weights, weights)
     fit(network, a, b)

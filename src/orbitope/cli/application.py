@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import io
 import logging
 import sys
 import traceback
@@ -36,7 +37,7 @@ from orbitope.errors import InputError, OrbitopeError
 CHAPTERS: dict[str, dict[str, str]] = {
     "See the symmetry": {"inspect": "inspection", "twin": "twins", "verify": "verification"},
     "Prove what follows from it": {"prove": "proofs", "check": "proofs", "explain": "explanation"},
-    "Undo it": {"align": "alignments", "barrier": "alignments"},
+    "Undo it": {"fold": "folding", "align": "alignments", "barrier": "alignments"},
     "The whole story": {"demo": "demonstration"},
 }
 """Headings of the help, the commands under each, and the module that defines each."""
@@ -84,8 +85,9 @@ class Application(click.Group):
         given = [*(sys.argv[1:] if args is None else args)]
         stream, form, debug = sys.stdout, _requested(given), "--debug" in given
         for each in (sys.stdout, sys.stderr):
-            with contextlib.suppress(AttributeError, ValueError):
-                each.reconfigure(errors="replace")  # type: ignore[union-attr]
+            if isinstance(each, io.TextIOWrapper):
+                with contextlib.suppress(ValueError):
+                    each.reconfigure(errors="replace")
         try:
             code = self._run(given, form, stream, extra)
         except (KeyboardInterrupt, click.Abort):

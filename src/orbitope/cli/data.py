@@ -65,7 +65,7 @@ def _read_npz(path: str) -> dict[str, torch.Tensor]:
     except FileNotFoundError as error:
         raise FileError(f"cannot read {path}", at=path, got="No such file or directory") from error
     except (OSError, ValueError, EOFError, TypeError, KeyError, AttributeError, zipfile.BadZipFile) as error:
-        if "allow_pickle" in str(error) or "pickled" in str(error):
+        if _is_archive(path) and ("allow_pickle" in str(error) or "pickled" in str(error)):
             raise UnsafeFileError(
                 f"refusing to load {path}",
                 at=path,
@@ -76,10 +76,17 @@ def _read_npz(path: str) -> dict[str, torch.Tensor]:
         raise FileError(
             f"cannot read {path} as arrays of NumPy",
             at=path,
-            got=f"{type(error).__name__}: {error}"[:200],
-            why="the file is truncated, damaged or of another kind",
+            got=f"{type(error).__name__}: {error}"[:200] if _is_archive(path) else "it is not a zip archive",
+            why="the file is truncated, damaged, of another kind, or holds something else than numbers",
             fix="write it again: np.savez(path, x=x, y=y)",
         ) from error
+
+
+def _is_archive(path: str) -> bool:
+    try:
+        return zipfile.is_zipfile(path)
+    except OSError:
+        return False
 
 
 def _pair(label: str, arrays: Mapping[str, Any]) -> Data:

@@ -65,11 +65,12 @@ def _import(label: str, home: str) -> Any:
             )
         sys.path.insert(0, str(path.parent.resolve()))
         spec = importlib.util.spec_from_file_location(path.stem, path)
-        if spec is None or spec.loader is None:
+        loader = spec and spec.loader
+        if spec is None or loader is None:
             raise ModelArgumentError(f"{home} cannot be imported", at=label)
         module = importlib.util.module_from_spec(spec)
         sys.modules.setdefault(path.stem, module)
-        _run(label, "the file cannot be imported", lambda: spec.loader.exec_module(module))  # type: ignore[union-attr]
+        _run(label, "the file cannot be imported", lambda: loader.exec_module(module))
         return module
     if not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", home):
         raise ModelArgumentError(f"{home!r} is neither a Python file nor a module", at=label)

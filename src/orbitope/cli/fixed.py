@@ -76,6 +76,23 @@ def causes(group: SymmetryGroup) -> list[Cause]:
     ]
 
 
+def reductions(group: SymmetryGroup, everything: bool = True) -> list[str]:
+    """Why matrices and the rest are no more than they are; unless ``everything``, alike reasons once."""
+    found = [f"{name}: {reason}" for name, reason in _smaller(group)] + list(group.continuous.reasons)
+    if everything:
+        return list(dict.fromkeys(found))
+    alike: dict[str, list[str]] = {}
+    for reason in dict.fromkeys(found):
+        alike.setdefault(re.sub(r"[._]?\d+", "", reason), []).append(reason)
+    return [same[0] + (f", and {len(same) - 1} more alike" if len(same) > 1 else "") for same in alike.values()]
+
+
+def _smaller(group: SymmetryGroup) -> Iterator[tuple[str, str]]:
+    for family in group.continuous.matrices:
+        if family.reason:
+            yield family.name, family.reason
+
+
 class FixedAxes:
     """One line for each reason: how many axes, why, and which as far as there is room."""
 

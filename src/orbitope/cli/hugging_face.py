@@ -11,6 +11,7 @@ import inspect
 import json
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -115,17 +116,23 @@ class _WithoutWeights(TorchFunctionMode):
         return func(*args, **named)
 
 
-def _built(library: Any, described: Mapping[str, Any], config: Any) -> nn.Module:
+def _maker(library: Any, described: Mapping[str, Any]) -> Callable[[Any], Any]:
+    """What makes the network from its configuration: the class that the folder names, or the library's choice."""
     names = described.get("architectures") or []
-    cls = getattr(library, names[0], None) if names and isinstance(names[0], str) else None
-    cls = cls if inspect.isclass(cls) and issubclass(cls, nn.Module) else None
+    named = getattr(library, names[0], None) if names and isinstance(names[0], str) else None
+    if inspect.isclass(named) and issubclass(named, nn.Module):
+        return named
+    return partial(library.AutoModel.from_config, trust_remote_code=False)
+
+
+def _built(library: Any, described: Mapping[str, Any], config: Any) -> nn.Module:
     with torch.no_grad(), _WithoutWeights():
-        module = library.AutoModel.from_config(config, trust_remote_code=False) if cls is None else cls(config)
+        module = _maker(library, described)(config)
     for part in module.modules():
         for name, parameter in part._parameters.items():
             if parameter is not None and not parameter.is_meta:
                 part._parameters[name] = nn.Parameter(parameter.to("meta"), requires_grad=parameter.requires_grad)
-    module.tie_weights()  # pyright: ignore[reportCallIssue]
+    module.tie_weights()
     return module
 
 
@@ -189,7 +196,8 @@ def _shapes(folder: str, index: str) -> dict[str, Shape | None]:
             continue
         try:
             with safe_open(str(path), framework="pt") as file:
-                found.update({name: tuple(file.get_slice(name).get_shape()) for name in file.keys()})  # noqa: SIM118
+                names = file.keys()
+                found.update({name: tuple(file.get_slice(name).get_shape()) for name in names})
         except (OSError, SafetensorError) as error:
             raise FileError(f"cannot read {path}", at=str(path), got=str(error)[:200]) from error
     return found

@@ -15,9 +15,13 @@ from rich.text import Text
 
 from orbitope.cli import options
 from orbitope.cli.application import command
-from orbitope.cli.fixed import FixedAxes, causes, place, unused
-from orbitope.cli.loading import check, load_group, load_model, load_weights
+from orbitope.cli.fixed import FixedAxes, causes, place, reductions, unused
+from orbitope.cli.groups import guarantee, load_group
+from orbitope.cli.loading import check, load_model, load_weights
+from orbitope.cli.moves import families_to_json
 from orbitope.cli.output import Prose, Result, columns, number, plural, stack, talk
+from orbitope.cli.totals import sentences, summary, totals
+from orbitope.cli.totals import to_json as totals_to_json
 from orbitope.cli.tree import UnitsTree, factorials
 from orbitope.cli.weights import check_output
 from orbitope.errors import InputError
@@ -52,8 +56,9 @@ def inspect(
 ) -> Result:
     """Show the symmetries: units, where they act, what is fixed.
 
-    Every set of units stands under its module, with the parameter axes that it moves, as weight[0]. With --weights the
-    distinct copies of these very parameters are counted too, exactly.
+    Every set of units stands under its module, with the parameter axes that it moves, as weight[0]; and so do signs,
+    scales, matrices, rotations and shifts. With --weights the distinct copies of these very parameters are counted too,
+    exactly.
     """
     if (model is None) == (symmetry is None):
         raise InputError("inspect takes either a MODEL or --symmetry", fix="orbitope inspect --help")
@@ -80,7 +85,7 @@ def inspect(
         from orbitope.files import atomic_write
         from orbitope.reports.units_figure import units_svg
 
-        atomic_write(picture, units_svg(group, label, _summary(group), _forward(graphs)))
+        atomic_write(picture, units_svg(group, label, summary(group), _forward(graphs)))
     body = _body(label, group, graphs, copies, output, picture)
     return Result("inspect", body, _human(label, group, graphs, copies, everything, (output, picture)))
 
@@ -117,6 +122,7 @@ def _body(
         "order": factorials(group),
         "sign_bits": group.sign_bits,
         "dimension": group.dimension,
+        **totals_to_json(group),
         "units": [
             {
                 "name": unit.name,
@@ -132,6 +138,8 @@ def _body(
             }
             for unit in group.units
         ],
+        "families": families_to_json(group),
+        "reductions": list(reductions(group)),
         "roles": dict(Counter(unit.role for unit in group.units)),
         "parameters": {
             "tensors": len(group.placements),
@@ -148,7 +156,7 @@ def _body(
         "unknown_operations": [{"operation": name, "places": places} for name, places in _unknown(graphs).items()],
         "unused": list(group.unused),
         "copies": None if copies is None else copies.to_json(),
-        "guarantee": "exact",
+        "guarantee": guarantee(group),
         "symmetry": output,
         "picture": picture,
     }
@@ -168,15 +176,24 @@ def _human(
     unknown = _unknown(graphs)
     return stack(
         Lines(title, UnitsTree(group, everything)),
-        Prose(_sentence(group)),
+        Prose(told) if (told := totals(group)) is not None else None,
+        Prose(sentences(group)),
         Prose(_distinct(copies)) if copies is not None else None,
-        _section("what is fixed, and why", FixedAxes(group, everything)) if group.diagnostics else None,
+        _section("what is fixed, and why", _reasons(group, everything)),
         _section("operations without a rule, which fix what they touch", _operations(unknown)) if unknown else None,
         _section("tied, moved as one", _tied(group)) if _tied(group) else None,
         _section("not read by the network, never moved", Prose(unused(group.unused))) if group.unused else None,
         _section("notes on the analysis", Lines(*map(Prose, group.notes))) if group.notes else None,
         Prose(f"wrote {' and '.join(filter(None, written))}") if any(written) else None,
     )
+
+
+def _reasons(group: SymmetryGroup, everything: bool) -> RenderableType | None:
+    """What is fixed, and what made matrices smaller."""
+    axes = [FixedAxes(group, everything)] if group.diagnostics else []
+    smaller = map(Prose, reductions(group, everything))
+    parts = [*axes, *smaller]
+    return Lines(*parts) if parts else None
 
 
 def _tied(group: SymmetryGroup) -> RenderableType | None:
@@ -199,28 +216,6 @@ def _operations(unknown: dict[str, list[str]]) -> RenderableType:
     return columns(rows, ["yellow", ""])
 
 
-def _sentence(group: SymmetryGroup) -> Text:
-    moved = [unit for unit in group.units if unit.size > 1]
-    if not moved:
-        return Text("No permutation of units keeps the function: the group is trivial.")
-    return Text.assemble(
-        "This network has ",
-        (_magnitude(group), "bold green"),
-        " equivalent copies: settings of its parameters, reached by exchanging units, that all compute the same "
-        f"function, whatever the weights are. {plural(len(moved), 'set')} of units "
-        f"{'gives' if len(moved) == 1 else 'give'} ",
-        (factorials(group), "bold"),
-        " of them ",
-        ("(exact for the traced program).", "dim"),
-    )
-
-
-def _summary(group: SymmetryGroup) -> str:
-    """One line for the picture."""
-    sets = plural(sum(unit.size > 1 for unit in group.units), "set")
-    return f"{sets} of interchangeable units, {_magnitude(group)} equivalent copies"
-
-
 def _forward(graphs: Sequence[Graph]) -> list[str]:
     """Parameters in the order in which the network uses them."""
     found: dict[str, None] = {}
@@ -228,16 +223,6 @@ def _forward(graphs: Sequence[Graph]) -> list[str]:
         parameters = {node.name: node.attributes["parameter"] for node in graph if node.op == "parameter"}
         found |= dict.fromkeys(parameters[name] for node in graph for name in node.inputs if name in parameters)
     return list(found)
-
-
-def _magnitude(group: SymmetryGroup) -> str:
-    """``86,400``, ``2.6·10^35``, ``10^4,340``: exact while it is short."""
-    if group.log10_order < 15:
-        return number(group.order)
-    if group.log10_order < 1000:
-        exponent = int(group.log10_order)
-        return f"≈ {10 ** (group.log10_order - exponent):.1f}·10^{exponent}"
-    return f"≈ 10^{number(round(group.log10_order))}"
 
 
 def _distinct(copies: Count) -> Text:

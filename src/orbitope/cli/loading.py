@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +20,8 @@ from orbitope.cli.data import Data
 from orbitope.cli.factories import demo_network, from_factory
 from orbitope.cli.output import talk
 from orbitope.cli.weights import PICKLED, Weights, read_weights
-from orbitope.errors import FileError, ModelArgumentError, SymmetryFileError
+from orbitope.errors import ModelArgumentError, ParametersError
+from orbitope.frontends.adapters import on_meta
 from orbitope.graph import Graph
 from orbitope.group import Fixed, Placement, SymmetryGroup
 
@@ -63,6 +63,12 @@ class Model:
                 fix="return (module, example_inputs) from the factory, or give their shapes: --input 8x3x32x32",
             )
         return self.args
+
+    @property
+    def runs(self) -> bool:
+        """Whether the example inputs have entries: of shapes alone a model can be traced, not run."""
+        leaves = pytree.tree_leaves((self.args, dict(self.kwargs)))
+        return not any(isinstance(leaf, torch.Tensor) and leaf.is_meta for leaf in leaves)
 
     def graphs(self) -> list[Graph]:
         """Its program, lowered, at each size of its inputs that is looked at.
@@ -177,39 +183,6 @@ def example(shape: str) -> torch.Tensor:
 # groups ---------------------------------------------------------------------------------------------------------
 
 
-def load_group(model: Model | None, symmetry: str | None) -> SymmetryGroup:
-    """The symmetries of a model, or those in a symmetry file.
-
-    Raises:
-        SymmetryFileError: the file is no symmetry file. FileError: it cannot be read.
-    """
-    if symmetry is not None:
-        return SymmetryGroup.from_json(read_json(symmetry, SymmetryFileError))
-    if model is None:
-        raise ModelArgumentError("no MODEL and no --symmetry", fix=f"name a model ({FORMS}), or a symmetry file")
-    from orbitope.infer import infer
-
-    return infer(model.graphs())
-
-
-def read_json(path: str, refusal: type[FileError] | type[SymmetryFileError] | type[Any]) -> Mapping[str, Any]:
-    """A JSON object from a file.
-
-    Raises:
-        FileError: the file cannot be read. ``refusal``: it is no JSON object.
-    """
-    try:
-        with open(path, encoding="utf-8") as file:
-            document = json.load(file)
-    except OSError as error:
-        raise FileError(f"cannot read {path}", at=path, got=error.strerror or str(error)) from error
-    except (ValueError, RecursionError) as error:
-        raise refusal(f"{path} is not JSON", at=path, got=str(error)[:200]) from error
-    if not isinstance(document, dict):
-        raise refusal(f"{path} is not a JSON object", at=path, got=type(document).__name__)
-    return document
-
-
 # weights --------------------------------------------------------------------------------------------------------
 
 
@@ -221,9 +194,20 @@ def load_weights(label: str) -> Weights:
 
 
 def own_or_loaded(model: Model, label: str | None) -> Weights:
-    """The weights of that name, or for None the model's own."""
+    """The weights of that name, or for None the model's own.
+
+    Raises:
+        ParametersError: it has none. FileError, UnsafeFileError: see :func:`load_weights`.
+    """
     if label is not None:
         return load_weights(label)
+    if model.checkpoint is None and on_meta(model.module):
+        raise ParametersError(
+            f"{model.label} comes without weights",
+            at=model.label,
+            got="parameters on the meta device, which have a shape and no entries",
+            fix="add --weights FILE",
+        )
     talk().note(f"no --weights: using those that come with {model.label}")
     if model.checkpoint is not None:
         return read_weights(model.checkpoint)
@@ -239,7 +223,8 @@ def fit(model: Model, *weights: Weights) -> None:
     names: dict[Any, list[str]] = {}
     state = model.module.state_dict(keep_vars=True)
     for name, tensor in state.items():
-        names.setdefault((tensor.data_ptr(), tensor.shape) if tensor.numel() else name, []).append(name)
+        memory = tensor.untyped_storage()._cdata if tensor.is_meta else tensor.data_ptr()
+        names.setdefault((memory, tensor.shape) if tensor.numel() else name, []).append(name)
     counters = tuple(name for name in state if name.endswith("num_batches_tracked"))
     placements = {
         found[0]: Placement(tuple(found), tuple(state[found[0]].shape), tuple(map(Fixed, state[found[0]].shape)))
@@ -253,8 +238,6 @@ def fit(model: Model, *weights: Weights) -> None:
 
 def check(group: SymmetryGroup, weights: Weights) -> None:
     """Refuse weights that do not fit a group, saying where they came from."""
-    from orbitope.errors import ParametersError
-
     try:
         group.check(weights.tensors)
     except ParametersError as error:
@@ -278,8 +261,12 @@ def with_weights(model: Model, weights: Weights, *others: Weights, data: Data | 
     tensors = [t for each in (weights, *others) for t in each.tensors.values()]
     wide = _dtype([*model.module.state_dict().values(), *tensors, *([data.x] if data is not None else [])])
     model.module.to(wide)
-    model.module.load_state_dict(weights.tensors, strict=False, assign=model.checkpoint is not None)
-    cast = lambda t: t.to(wide) if t.is_floating_point() else t  # noqa: E731
+    empty = model.checkpoint is not None or on_meta(model.module)
+    model.module.load_state_dict(weights.tensors, strict=False, assign=empty)
+
+    def cast(tensor: torch.Tensor) -> torch.Tensor:
+        return tensor.to(wide) if tensor.is_floating_point() else tensor
+
     args, kwargs = pytree.tree_map_only(torch.Tensor, cast, (model.args, dict(model.kwargs)))
     return replace(model, args=args, kwargs=kwargs, program=None)
 

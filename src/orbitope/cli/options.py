@@ -29,6 +29,18 @@ weights = click.option(
 two_weights = click.option(
     "--weights", nargs=2, required=True, metavar="A B", help="Two files of weights, of the same architecture."
 )
+parts = click.option(
+    "--parts",
+    metavar="PARTS",
+    help="What the random element is made of: permutations (the default), signs, scales, matrices, "
+    "translations, with commas between them, or all.",
+)
+strength = click.option(
+    "--strength",
+    type=click.FloatRange(min=0),
+    help="How far scales and translations go: scales lie between exp(−S) and exp(S), translations have S standard "
+    "deviations of what they move. 1 by default.",
+)
 data = click.option(
     "--data",
     required=True,

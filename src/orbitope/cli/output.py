@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, TextIO
+from typing import IO, Any, Literal, TextIO
 
 import click
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -62,7 +62,7 @@ class Screen(Console):
     def on_broken_pipe(self) -> None:
         """Called when nobody reads any more."""
         self.quiet = True
-        silence(self.file)  # type: ignore[arg-type]
+        silence(self.file)
 
 
 def console(stream: TextIO, *, markup: bool = False, width: int | None = None) -> Console:
@@ -229,7 +229,7 @@ def writing(stream: TextIO) -> Iterator[None]:
         ) from error
 
 
-def silence(stream: TextIO) -> None:
+def silence(stream: IO[str]) -> None:
     """Send what is still buffered nowhere, so that the interpreter does not complain when it ends."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         nowhere = os.open(os.devnull, os.O_WRONLY)

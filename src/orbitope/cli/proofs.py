@@ -15,7 +15,7 @@ from orbitope.cli.output import UNITS, Prose, Result, Tick, columns, facts, numb
 from orbitope.cli.weights import check_output
 
 if TYPE_CHECKING:
-    from orbitope.proof import Certificate, NotProven
+    from orbitope.proof import Certificate, Claim, NotProven
     from orbitope.proof.check import Verdict
 
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     help="One swap and the point half-way; the average of all copies; or the first of the two that succeeds.",
 )
 @options.output(".orbitope", "the certificate")
-def prove(model: str, weights: str | None, data: str, loss: str, claim: str, output: str) -> Result:
+def prove(model: str, weights: str | None, data: str, loss: str, claim: Claim, output: str) -> Result:
     """Prove that the loss is not convex; write a certificate.
 
     The claim is about the loss as a function of the trainable parameters. The bounds are rigorous; orbitope check
@@ -46,12 +46,12 @@ def prove(model: str, weights: str | None, data: str, loss: str, claim: str, out
     given = load_data(data)
     objective = load_objective(network, given, loss, loaded)
     with talk().wait("proving") as tick:
-        found = proof.prove(objective, claim=claim, progress=_narrow(tick))  # type: ignore[arg-type]
+        found = proof.prove(objective, claim=claim, progress=_narrow(tick))
     body: dict[str, Any] = {"model": model, "weights": loaded.source, "data": str(given), "loss": loss}
-    if not found:
-        return Result("prove", body | _refused(found), _not_proven(found), 1)  # type: ignore[arg-type]
-    found.save(output)  # type: ignore[union-attr]
-    body |= _proved(found) | {"certificate": output}  # type: ignore[arg-type]
+    if isinstance(found, proof.NotProven):
+        return Result("prove", body | _refused(found), _not_proven(found), 1)
+    found.save(output)
+    body |= _proved(found) | {"certificate": output}
     return Result("prove", body, _proven(body, UNITS[loss]))
 
 

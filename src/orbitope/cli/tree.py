@@ -1,18 +1,18 @@
-"""The units of a group as a tree of modules: each set of units stands under the module that holds all it moves."""
+"""A group as a tree of modules: what moves stands under the module that holds all it moves."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
+from orbitope.cli.branches import Branch, arranged, whole
+from orbitope.cli.moves import Moves, limits_of
 from orbitope.cli.spots import Spot, patterns, spelled
-from orbitope.group.naming import home, told_from
 
 if TYPE_CHECKING:
     from orbitope.group import SymmetryGroup, Units
@@ -23,34 +23,8 @@ SHORT = 48
 LINES = 3
 """So many lines of patterns are shown for one set of units."""
 
-ALIKE = 3
-"""From so many on, neighbours of one structure are written once; modules that hold several things from two on."""
-
 NARROW = 24
 """Columns that the axes need at least to stand beside the units; else they stand under them."""
-
-
-@dataclass
-class Branch:
-    """A module, or a set of units: units hold what is over them, modules hold units and modules.
-
-    Attributes:
-        path: of the module; of units, of the innermost module that holds all they move.
-        unit: the units, where it stands for units.
-        inner: what it holds, in order.
-        count: how many alike it stands for; ``last`` is then the last of them.
-    """
-
-    path: str
-    unit: Units | None = None
-    inner: list[Branch] = field(default_factory=list)
-    count: int = 1
-    last: Branch | None = None
-
-    def label(self, path: str) -> str:
-        """Its name as told from a module; of units that are named after that module, the last part of their name."""
-        name = self.path if self.unit is None else self.unit.name
-        return told_from(path, name)
 
 
 @dataclass(frozen=True)
@@ -75,7 +49,7 @@ class Row:
 
 
 class UnitsTree:
-    """All units under their modules: size, role, what they are over, which parameter axes they move."""
+    """All that moves under its module: size, role, what it is over, which parameter axes it moves."""
 
     def __init__(self, group: SymmetryGroup, everything: bool = False) -> None:
         """Of a group; with ``everything`` each layer and each axis is written out."""
@@ -144,24 +118,32 @@ class UnitsTree:
             lead = indent + ("└─ " if last else "├─ ")
             below = indent + ("   " if last else "│  ")
             under = below + ("│" if part.inner else "")
-            label = Text(part.label(path) + (f" … {part.last.label(path)}" if part.last else ""), "bold")
+            label = Text(part.label(path) + (f" … {part.last.label(path)}" if part.last else ""))
+            label.stylize("bold" if part.moves is None else "")
             if part.count > 1:
                 label.append(f" × {part.count}", "magenta")
-            if part.unit is None:
-                yield Row(lead, under, label, Text())
-            else:
-                spots = whole(self.group, part.unit)
-                axes = self._axes(spots, path)
-                what = self._what(part.unit, branch.unit)
-                yield Row(lead, under, label, what, tuple(axes), len(spots))
-            yield from self._rows(part, below, path if part.unit is not None else part.path)
+            yield self._row(part, branch.unit, path, (lead, under, label))
+            yield from self._rows(part, below, part.path if part.is_module else path)
 
-    def _axes(self, spots: Sequence[Spot], path: str) -> list[str]:
-        """Names are told from the module on, as everything else that stands under it."""
+    def _row(self, part: Branch, outer: Units | None, path: str, head: tuple[str, str, Text]) -> Row:
+        if part.unit is not None:
+            spots = whole(self.group, part.unit)
+            return Row(*head, self._what(part.unit, outer), tuple(self._axes(spots, path)), len(spots))
+        if part.moves is None:
+            return Row(*head, Text())
+        marked: dict[str, list[Spot]] = {}
+        for mark, spot in part.moves.spots:
+            marked.setdefault(mark, []).append(spot)
+        many = len("  ".join(spelled(*spot) for _, spot in part.moves.spots)) > SHORT
+        axes = [f"{mark} {text}" for mark, spots in marked.items() for text in self._axes(spots, path, many)]
+        return Row(*head, self._moved(part.moves, outer), tuple(axes), len(part.moves.spots))
+
+    def _axes(self, spots: Sequence[Spot], path: str, many: bool = False) -> list[str]:
+        """Names are told from the module on, as everything else that stands under it; ``many`` as patterns."""
         cut = len(path) + 1 if path else 0
         short = [(name[cut:], axis) for name, axis in spots]
         plain = [spelled(*spot) for spot in short]
-        if self.everything or len("  ".join(plain)) <= SHORT:
+        if self.everything or not (many or len("  ".join(plain)) > SHORT):
             return plain
         known = [name[cut:] for name in self.group.placements if name.startswith(path)]
         return patterns(short, known)
@@ -169,7 +151,20 @@ class UnitsTree:
     def _what(self, unit: Units, outer: Units | None) -> Text:
         text = Text.assemble((f"{unit.size:>5} ", "cyan"), (unit.role, _STYLE.get(unit.role, "")))
         if unit.over:
-            text.append(in_each(self.group, unit, outer), "dim")
+            over = list(zip(unit.over, unit.over_sizes, strict=True))
+            text.append(in_each(self.group, over, outer), "dim")
+        return text
+
+    def _moved(self, each: Moves, outer: Units | None) -> Text:
+        count = "" if each.count is None else str(each.count)
+        text = Text.assemble((f"{count:>5} ", "cyan"), (each.noun, "green"))
+        beside = outer is not None and outer.name == each.anchor
+        if each.anchor and not beside and each.anchor not in dict(each.over):
+            text.append(f" of {self.group.by_name[each.anchor].role}", "dim")
+        if each.over:
+            text.append(in_each(self.group, each.over, outer), "dim")
+        if limits := limits_of(each.family):
+            text.append(f", {limits}", "yellow")
         return text
 
 
@@ -182,10 +177,10 @@ def _line(text: Text) -> Text:
     return text
 
 
-def in_each(group: SymmetryGroup, unit: Units, outer: Units | None = None) -> str:
-    """`` in each of 4`` for units over others; with the name of those unless they are ``outer``."""
+def in_each(group: SymmetryGroup, over: Sequence[tuple[str, int]], outer: Units | None = None) -> str:
+    """`` in each of 4`` for what is over units; with the name of those unless they are ``outer``."""
     words = []
-    for name, size in zip(unit.over, unit.over_sizes, strict=True):
+    for name, size in over:
         base = group.by_name.get(name)
         if base is None:
             words.append(f"{size} fixed positions")
@@ -194,117 +189,6 @@ def in_each(group: SymmetryGroup, unit: Units, outer: Units | None = None) -> st
         else:
             words.append(f"{size} {base.role}")
     return " in each of " + " × ".join(words)
-
-
-# arranging -------------------------------------------------------------------------------------------------------
-
-
-def whole(group: SymmetryGroup, unit: Units) -> list[Spot]:
-    """What units move: parameters and axes; None for the axis where whole tensors change places."""
-    return [(name, None if axis == 0 and _exchanges(group, name, unit) else axis) for name, axis in unit.acts_on]
-
-
-def _exchanges(group: SymmetryGroup, name: str, unit: Units) -> bool:
-    placement = group.placements.get(name)
-    members = getattr(placement, "members", ())
-    return placement is not None and len(members) == unit.size and str(placement.axes[0]).startswith(f"{unit.name}:")
-
-
-def arranged(group: SymmetryGroup, everything: bool = False) -> Branch:
-    """The tree: units in modules, units that are over others under these, neighbours that are alike drawn once."""
-    modules: dict[str, Branch] = {"": Branch("")}
-    leaves: dict[str, Branch] = {}
-    for unit in group.units:
-        leaves[unit.name] = Branch(home(unit), unit)
-    for unit in sorted(group.units, key=lambda u: len(u.over)):
-        leaf = leaves[unit.name]
-        inner = max((n for n in unit.over if n in leaves), key=lambda n: len(leaves[n].unit.over), default=None)  # type: ignore[union-attr]
-        if inner is not None and f"{leaf.path}.".startswith(leaves[inner].path and f"{leaves[inner].path}."):
-            leaf.path = leaves[inner].path
-            leaves[inner].inner.append(leaf)
-        else:
-            _module(modules, leaf.path).inner.append(leaf)
-    root = _sorted(modules[""], _order(group))
-    return _folded(_short(root), "", everything)
-
-
-def _module(modules: dict[str, Branch], path: str) -> Branch:
-    if path not in modules:
-        modules[path] = Branch(path)
-        _module(modules, path.rpartition(".")[0]).inner.append(modules[path])
-    return modules[path]
-
-
-def _order(group: SymmetryGroup) -> Mapping[str, int]:
-    """Where each module comes in the list of parameters."""
-    order: dict[str, int] = {}
-    for k, name in enumerate(group.placements):
-        parts = name.split(".")
-        for n in range(len(parts) + 1):
-            order.setdefault(".".join(parts[:n]), k)
-    return order
-
-
-def _sorted(branch: Branch, order: Mapping[str, int]) -> Branch:
-    """Everything in the order in which its first parameter comes; units before modules that begin at the same place."""
-
-    def key(part: Branch) -> tuple[int, bool]:
-        if part.unit is None:
-            return order.get(part.path, 0), True
-        return min((order.get(name, 0) for name, _ in part.unit.acts_on), default=0), False
-
-    branch.inner = [_sorted(part, order) for part in sorted(branch.inner, key=key)]
-    return branch
-
-
-def _short(branch: Branch) -> Branch:
-    """Modules that hold one thing only are drawn together with it: ``blocks.0.fc``."""
-    inner = []
-    for part in map(_short, branch.inner):
-        if part.unit is None and len(part.inner) == 1:
-            (part,) = part.inner
-        inner.append(part)
-    branch.inner = inner
-    return branch
-
-
-def _folded(branch: Branch, path: str = "", everything: bool = False) -> Branch:
-    if not everything:
-        kept: list[Branch] = []
-        k = 0
-        while k < len(branch.inner):
-            stop = k + 1
-            while stop < len(branch.inner) and _alike(branch.inner[k], branch.inner[stop], path):
-                stop += 1
-            run = branch.inner[k:stop]
-            if len(run) >= (2 if len(run[0].inner) > 1 else ALIKE):
-                run[0].count, run[0].last = len(run), run[-1]
-                run = run[:1]
-            kept += run
-            k = stop
-        branch.inner = kept
-    for part in branch.inner:
-        _folded(part, path if part.unit is not None else part.path, everything)
-    return branch
-
-
-def _alike(first: Branch, other: Branch, path: str) -> bool:
-    """Whether two branches look the same but for the numbers in their names."""
-    stems = [re.sub(r"\d+", "#", branch.label(path)) for branch in (first, other)]
-    return stems[0] == stems[1] and _shape(first, path, True) == _shape(other, path, True)
-
-
-def _shape(branch: Branch, path: str, top: bool = False) -> object:
-    """Equal for branches that are drawn alike; of the outermost, numbers in names do not count."""
-    unit = branch.unit
-    own: object = None
-    if unit is not None:
-        cut = len(path) + 1 if path else 0
-        spots = [(re.sub(r"\d+", "#", name[cut:]) if top else name[cut:], axis) for name, axis in unit.acts_on]
-        own = (unit.size, unit.role, unit.over_sizes, tuple(spots))
-    inside = path if unit is not None else branch.path
-    numbers = top and unit is not None
-    return own, "" if top else branch.label(path), tuple(_shape(part, inside, numbers) for part in branch.inner)
 
 
 # numbers ---------------------------------------------------------------------------------------------------------

@@ -88,8 +88,8 @@ def _first_bytes(path: str) -> bytes:
 def _read_safetensors(path: str, start: bytes) -> Weights:
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata()
-            return Weights({name: file.get_tensor(name) for name in file.keys()}, path, metadata)  # noqa: SIM118
+            metadata, names = file.metadata(), file.keys()
+            return Weights({name: file.get_tensor(name) for name in names}, path, metadata)
     except (SafetensorError, OSError, ValueError, RuntimeError, KeyError) as error:
         pickled = start.startswith((b"PK\x03\x04", b"\x80"))
         raise FileError(
@@ -174,7 +174,7 @@ def _not_loaded(path: str, error: Exception) -> FileError:
     return FileError(
         f"cannot read {path} as a PyTorch file",
         at=path,
-        got=f"{type(error).__name__}: {first[0][:200]}",
+        got=f"{type(error).__name__}: {first[0][:200]}" if first[0] else "nothing: the file is empty or cut off",
         why="the file is truncated, damaged or of another kind",
         fix="copy or download it again",
     )

@@ -266,7 +266,8 @@ def _zero_at_zero(behaviour: Behaviour, count: int) -> bool:
 def _one_sided(node: Node, behaviour: Behaviour, operands: Sequence[State], state: State) -> State:
     """More of a function of single real numbers, from its degrees and its values at ±1."""
     degrees: Sequence[float | None] = behaviour.homogeneous or (None,) * len(operands)
-    if len(operands) > 2 or not all(degrees):  # degree 0 says nothing at zero
+    # degree 0 says nothing at zero, and what scales with all its operands together says nothing of one
+    if len(operands) > 2 or not all(degrees) or behaviour.together:
         return state
     sided = {1: [x.nonnegative for x in operands], -1: [x.nonpositive for x in operands]}
     everywhere = torch.ones(node.shape, dtype=torch.bool)

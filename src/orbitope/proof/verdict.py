@@ -33,7 +33,7 @@ def check(
             with open(path, "rb") as file:
                 content = file.read(checker.MAX_BYTES + 1)
         except OSError as error:
-            raise FileError("cannot read the certificate", at=str(path), got=str(error)) from error
+            raise FileError("cannot read the certificate", at=str(path), got=error.strerror or str(error)) from error
     else:
         content = path
     try:
@@ -41,6 +41,7 @@ def check(
     except checker.MalformedError as error:
         raise CertificateError(
             f"not a certificate that can be read: {error}",
+            at=None if isinstance(path, bytes) else str(path),
             why="a certificate is believed as a whole or not at all",
             fix="write it again with prove; certificates are not edited by hand",
         ) from None

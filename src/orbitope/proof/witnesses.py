@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
-from orbitope.group import Axis, Fixed, Interleaved, Merged, Moving, Segments, SymmetryGroup, Units, movings
+from orbitope.group import Axis, Fixed, Interleaved, Merged, Moving, Ordered, Segments, SymmetryGroup, Units, movings
 from orbitope.proof.moves import Step, chain, movable, swap
 
 Point = dict[str, torch.Tensor]
@@ -139,6 +139,8 @@ def position_labels(group: SymmetryGroup, unit: Units, axis: Axis) -> torch.Tens
             return torch.cat([position_labels(group, unit, part) for part in parts])
         case Interleaved(rows=rows, parts=parts):
             return torch.cat([position_labels(group, unit, part).reshape(rows, -1) for part in parts], 1).reshape(-1)
+        case Ordered(part=part, order=order):
+            return position_labels(group, unit, part)[torch.tensor(order).argsort()]
         case Merged(factors=factors):
             label = torch.full((1,), -1)
             for factor in factors:

@@ -1,8 +1,9 @@
 """The picture of units: which parameter axes each set of units ties together.
 
 Every module is a row with its parameters, every axis a cell with its size. Every set of units is a line that runs down
-beside the rows and has a dot under each axis that it moves. The picture is one SVG with selectable text; its colours
-follow the light or dark setting of whoever looks at it.
+beside the rows and has a dot under each axis that it moves; behind its label stands what else moves its positions, such
+as scales and signs. The picture is one SVG with selectable text; its colours follow the light or dark setting of
+whoever looks at it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from xml.etree import ElementTree as Tree
 
 from orbitope.group import SymmetryGroup
 from orbitope.reports import style
-from orbitope.reports.units_layout import Box, Cell, Plan, Row, plan, spans, unit_label
+from orbitope.reports.units_layout import Box, Cell, Plan, Row, badges, plan, spans, unit_label
 
 FAMILIES: dict[str, tuple[str, str, str]] = {
     "stream": ("residual stream", style.BLUE, "#6cb6f5"),
@@ -91,13 +92,14 @@ class _Drawing:
         self.plan = made
         self.title = title
         self.subtitle = subtitle
+        self.badges = badges(group)
         self.columns = self._columns()
         self.tops: list[float] = []
         self.root = Tree.Element("svg", {"xmlns": "http://www.w3.org/2000/svg", "role": "img"})
 
     def _columns(self) -> _Columns:
         rows, units = self.plan.rows, self.group.by_name
-        labels = [unit_label(units[name]) for row in rows for name in row.starts]
+        labels = [unit_label(units[name]) + self._badge(name) for row in rows for name in row.starts]
         lanes = MARGIN + CHARACTER * max(map(len, labels), default=0) + 14
         modules = lanes + LANE * max(self.plan.lanes.values(), default=0) + 36
         boxes = modules + BOLD * max((len(row.label) for row in rows), default=0) + 18
@@ -229,7 +231,9 @@ class _Drawing:
         for x in (lane, *places):
             _child(self.root, "circle", {"class": f"dot {kind}", "cx": _n(x), "cy": _n(y), "r": "3"})
         if name in row.starts:
-            self._text(self.columns.lanes - 12, y + 4, unit_label(unit), f"label {kind}", anchor="end")
+            label = self._text(self.columns.lanes - 12, y + 4, unit_label(unit), f"label {kind}", anchor="end")
+            if name in self.badges:
+                _child(label, "tspan", {"class": "badge"}).text = self._badge(name)
 
     def _pin(self, at: float, wide: float, units: Sequence[str], name: str) -> float:
         """Several units under one cell stand side by side."""
@@ -238,9 +242,15 @@ class _Drawing:
     def _class(self, name: str) -> str:
         return _family(self.group.by_name[name].role)
 
-    def _text(self, x: float, y: float, text: str, kind: str, anchor: str = "start") -> None:
+    def _badge(self, name: str) -> str:
+        """What else moves the positions of units, as it stands behind their label."""
+        return f" · {self.badges[name]}" if name in self.badges else ""
+
+    def _text(self, x: float, y: float, text: str, kind: str, anchor: str = "start") -> Tree.Element:
         place = {"class": kind, "x": _n(x), "y": _n(y)} | ({} if anchor == "start" else {"text-anchor": anchor})
-        _child(self.root, "text", place).text = text
+        element = _child(self.root, "text", place)
+        element.text = text
+        return element
 
 
 def _family(role: str) -> str:
@@ -278,7 +288,7 @@ def _css() -> str:
 text{{font:11px system-ui,"DejaVu Sans",sans-serif;fill:var(--ink)}}
 .paper{{fill:var(--paper)}} .frame{{fill:var(--shade);stroke:var(--faint)}}
 .title{{font-size:17px;font-weight:600}} .small,.name,.times{{fill:var(--muted)}} .module{{font-weight:600}}
-.times{{font-weight:600}} .size{{font-size:10px}} .label{{fill:var(--c)}}
+.times{{font-weight:600}} .size{{font-size:10px}} .label{{fill:var(--c)}} .badge{{fill:var(--muted)}}
 .cell{{fill:var(--faint)}} .tint{{fill:var(--c);fill-opacity:.22}} .moved{{fill:none;stroke:var(--c);stroke-opacity:.8}}
 .lane,.track{{stroke:var(--c);stroke-width:1.6;fill:none}} .dot{{fill:var(--c)}}
 """

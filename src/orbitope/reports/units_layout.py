@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from orbitope.group import Moving, Placement, SymmetryGroup, Units, movings
+from orbitope.group.continuous import Family, Flips, Matrices, Scaling, Translation
 from orbitope.group.naming import home, told_from
 
 MOST = 160
@@ -228,3 +229,41 @@ def unit_label(unit: Units) -> str:
     """``64 channels``, or for units over others ``5 × 12 head dimension``."""
     sizes = [*unit.over_sizes, unit.size]
     return f"{' × '.join(map(str, sizes))} {unit.role}"
+
+
+def badges(group: SymmetryGroup) -> Mapping[str, str]:
+    """What else moves the positions of units, in few words by their name: ``scale, sign`` or ``GL(8)``.
+
+    A family counts for the innermost units that its numbers run over; matrices for those that they mix. What keeps the
+    loss only, or holds approximately, has no badge.
+    """
+    found: dict[str, dict[str, None]] = {}
+    for family in group.families.values():
+        if getattr(family, "loss", False) or getattr(family, "approximate", ""):
+            continue
+        space = family.space[:1] if _mixes(family) else family.space
+        known = [name for name in space if name in group.by_name]
+        if known:
+            inner = max(known, key=lambda name: len(group.by_name[name].over))
+            found.setdefault(inner, {})[_word(family)] = None
+    return {name: ", ".join(words) for name, words in found.items()}
+
+
+def _mixes(family: Family) -> bool:
+    return isinstance(family, Matrices) and family.kind != "complex"
+
+
+def _word(family: Family) -> str:
+    match family:
+        case Scaling():
+            return "scale"
+        case Flips():
+            return "sign"
+        case Translation():
+            return "shift"
+        case Matrices(kind="general"):
+            return f"GL({family.sizes[0]})"
+        case Matrices(kind="orthogonal"):
+            return f"O({family.sizes[0]})"
+        case _:
+            return "rotation"

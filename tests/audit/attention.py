@@ -1,0 +1,166 @@
+"""Attention, positions, residual streams."""
+
+from __future__ import annotations
+
+import torch
+from tests.audit.core import RMS, Network, tokens
+from tests.zoo.core import L, example, model
+from torch import nn
+
+
+class Attention(nn.Module):
+    """Attention with all that varies between its kinds.
+
+    Args:
+        width, out: of what comes in and goes out.
+        heads, kv: heads of queries, heads of keys and values.
+        dim, value: dimensions of a head for queries and keys, for values.
+        bias: of all four maps.
+        rotary: so many leading dimensions of a head are turned by the position.
+        whole: whether planes are turned as ``x·cos + (−x₂, x₁)·sin`` and not half by half.
+        norm: whether queries and keys go through a norm with gain.
+        table: length of a table of biases by head and positions.
+    """
+
+    def __init__(
+        self, width: int, out: int, heads: int, dim: int, value: int, *, kv: int = 0, bias: bool = False,
+        rotary: int = 0, whole: bool = False, norm: bool = False, table: int = 0,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        kv = kv or heads
+        self.heads, self.kv, self.dim, self.value, self.rotary, self.whole = heads, kv, dim, value, rotary, whole
+        self.q, self.k = L(width, heads * dim, bias=bias), L(width, kv * dim, bias=bias)
+        self.v, self.o = L(width, kv * value, bias=bias), L(heads * value, out, bias=bias)
+        self.norms = nn.ModuleList([RMS(dim, gain=True), RMS(dim, gain=True)] if norm else [])
+        self.table = nn.Parameter(torch.zeros(heads, table, table)) if table else None
+
+    def turned(self, x: torch.Tensor) -> torch.Tensor:
+        """The leading dimensions turned, in planes of the first and the second half."""
+        if not self.rotary:
+            return x
+        half = self.rotary // 2
+        angles = torch.arange(x.shape[2], dtype=x.dtype)[:, None] * 0.7 ** torch.arange(half, dtype=x.dtype)
+        first, second, rest = x.split([half, half, self.dim - self.rotary], -1)
+        c, s = angles.cos(), angles.sin()
+        if self.whole:
+            return x * torch.cat([c, c], -1) + torch.cat([-second, first], -1) * torch.cat([s, s], -1)
+        return torch.cat([first * c - second * s, first * s + second * c, rest], -1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        q = self.q(x).unflatten(-1, (self.heads, self.dim)).transpose(1, 2)
+        k = self.k(x).unflatten(-1, (self.kv, self.dim)).transpose(1, 2)
+        v = self.v(x).unflatten(-1, (self.kv, self.value)).transpose(1, 2)
+        if len(self.norms):
+            q, k = self.norms[0](q), self.norms[1](k)
+        q, k = self.turned(q), self.turned(k)
+        k, v = (each.repeat_interleave(self.heads // self.kv, 1) for each in (k, v))
+        scores = q @ k.transpose(-2, -1) / self.dim**0.5
+        if self.table is not None:
+            scores = scores + self.table
+        return self.o((scores.softmax(-1) @ v).transpose(1, 2).flatten(2))
+
+
+class Stream(nn.Module):
+    """A residual stream: embedding, one block behind a norm, a last norm, a head."""
+
+    def __init__(self, norm: type[nn.Module] | None, width: int, inner: int, *, gain: bool, tied: bool) -> None:
+        super().__init__()
+        self.embed, self.head = nn.Embedding(7, width), L(width, 7, bias=False)
+        self.norm, self.last = (
+            [RMS(width, gain), RMS(width, gain)]
+            if norm is None
+            else [norm(width, eps=1e-3, elementwise_affine=gain) for _ in range(2)]
+        )
+        self.up, self.down = L(width, inner), L(inner, width)
+        if tied:
+            self.head.weight = self.embed.weight
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        h = self.embed(ids)
+        h = h + h.mean(1, keepdim=True)  # what a token is depends on the others: there are more of them than 7
+        h = h + self.down(torch.tanh(self.up(self.norm(h))))
+        return self.head(self.last(h))
+
+
+def positioned() -> nn.Module:
+    """Tokens and positions added, then a linear map."""
+    return model(
+        lambda m, ids: m.out(torch.tanh(m.mid(m.token(ids) + m.position.weight))),
+        token=nn.Embedding(9, 5), position=nn.Embedding(6, 5), mid=L(5, 7), out=L(7, 3),
+    )  # fmt: skip
+
+
+NETWORKS = (
+    Network(
+        "attention with biases", "multi-head attention", lambda: Attention(5, 7, 3, 4, 4, bias=True),
+        example((3, 4, 5)), (0, 24, 96, 0, 0),
+        "for each of 3 heads GL(4) on q·k, GL(4) on v·o: 96; softmax forgets b_k: 12; b_v goes into b_o: 12",
+    ),
+    Network(
+        "attention", "multi-head attention", lambda: Attention(6, 4, 2, 3, 2), example((3, 4, 6)),
+        (0, 0, 26, 0, 0), "for each of 2 heads GL(3) on q·k, GL(2) on v·o",
+    ),
+    Network(
+        "grouped queries", "GQA, MQA", lambda: Attention(4, 5, 4, 3, 3, kv=2, bias=True), example((3, 4, 4)),
+        (0, 12, 36, 0, 0), "for each of 2 key and value heads GL(3) twice: 36; b_k: 6; b_v: 6",
+    ),
+    Network(
+        "one key and value", "GQA, MQA", lambda: Attention(4, 6, 3, 2, 3, kv=1), example((3, 4, 4)),
+        (0, 0, 13, 0, 0), "GL(2) and GL(3), shared by 3 heads of queries",
+    ),
+    Network(
+        "rotary positions", "RoPE", lambda: Attention(6, 5, 2, 4, 3, rotary=4, whole=True), example((3, 5, 6)),
+        (4, 0, 18, 4, 4), "for each of 2 heads a scale and an angle of 2 planes: 8; GL(3) on v·o: 18",
+    ),
+    Network(
+        "rotary positions, half by half", "RoPE", lambda: Attention(7, 4, 2, 4, 2, rotary=4), example((3, 5, 7)),
+        (4, 0, 8, 4, 4), "for each of 2 heads a scale and an angle of 2 planes: 8; GL(2) on v·o: 8",
+        missing=(0, 0, 0, 4, 0), awaits="rotations of planes whose halves are computed apart",
+    ),
+    Network(
+        "partly rotary", "RoPE", lambda: Attention(6, 5, 2, 4, 2, rotary=2), example((3, 5, 6)),
+        (2, 0, 16, 2, 2), "for each of 2 heads one plane: 4; GL(2) on the rest of q·k: 8; GL(2) on v·o: 8",
+        missing=(0, 0, 0, 2, 0), awaits="rotations of planes whose halves are computed apart",
+    ),
+    Network(
+        "norms of queries and keys", "QK-norm with gain", lambda: Attention(5, 4, 2, 3, 2, norm=True),
+        example((3, 4, 5)), (3, 0, 8, 0, 12),
+        "the two gains, which heads share, against each other: 3; GL(2) on v·o: 8; signs of 6 + 6 rows and 3 + 3 gains, "
+        "less 6 products that must stay",
+        missing=(0, 0, 0, 0, 1), awaits="signs of one dimension in one head only",
+    ),
+    Network(
+        "table of relative positions", "relative-position tables, ALiBi",
+        lambda: Attention(5, 3, 2, 2, 3, table=4), example((3, 4, 5)), (0, 8, 26, 0, 0),
+        "softmax forgets a number added to a row of the table, 2 heads and 4 rows: 8; GL(2) and GL(3): 26",
+    ),
+    Network(
+        "tokens and positions", "residual stream (LM)", positioned, tokens(9, 4, 6), (0, 10, 25, 0, 7),
+        "GL(5) between the tables and the linear map; c added to tokens and taken off positions: 5; into the bias: 5",
+    ),
+    Network(
+        "stream of RMSNorm", "residual stream (LM)", lambda: Stream(None, 5, 4, gain=False, tied=False),
+        tokens(7, 3, 4), (0, 0, 10, 0, 4), "O(5) of the stream",
+    ),
+    Network(
+        "stream of RMSNorm, tied", "residual stream (LM)", lambda: Stream(None, 4, 3, gain=False, tied=True),
+        tokens(7, 3, 4), (0, 0, 6, 0, 3), "O(4) of the stream, which the tied table passes: it reads what it writes",
+    ),
+    Network(
+        "stream with gains", "RMSNorm", lambda: Stream(None, 4, 5, gain=True, tied=False),
+        tokens(7, 3, 4), (8, 0, 0, 0, 17), "each of the two gains by D, the map behind it by D⁻¹: 8", measured=14,
+        reason="gains fold into the maps behind them, and then O(4) turns the stream: 6 more, of a gain by no matrix",
+    ),
+    Network(
+        "stream with gains, tied", "residual stream (LM)", lambda: Stream(None, 4, 3, gain=True, tied=True),
+        tokens(7, 3, 4), (4, 0, 0, 0, 11),
+        "the first gain by D, up by D⁻¹: 4; the last gain stands before the tied table and allows signs only",
+    ),
+    Network(
+        "stream of LayerNorm", "LayerNorm", lambda: Stream(nn.LayerNorm, 5, 4, gain=False, tied=False),
+        tokens(7, 3, 4), (0, 23, 6, 0, 4),
+        "O(5) that keeps the ones: 6; c·1 of writers, 7 tokens, 4 columns of down, its bias: 12; and of readers, the "
+        "rows of up and of the head: 4 + 7",
+        missing=(0, 7, 0, 0, 0), awaits="shifts that rows of a table write",
+    ),
+)  # fmt: skip

@@ -1,0 +1,12 @@
+"""All audited networks by name."""
+
+from __future__ import annotations
+
+from tests.audit import attention, dense, sequences, spatial
+
+NETWORKS = {
+    each.name: each for part in (dense, spatial, attention, sequences) for each in part.NETWORKS
+}
+"""In the order of the published table."""
+
+assert len(NETWORKS) == sum(len(part.NETWORKS) for part in (dense, spatial, attention, sequences))
