@@ -15,6 +15,7 @@ PUBLIC = {
     "SymmetryGroup",
     "Units",
     "align",
+    "audit",
     "barrier",
     "check",
     "explain",

@@ -35,7 +35,7 @@ from orbitope.cli.output import (
 from orbitope.errors import InputError, OrbitopeError
 
 CHAPTERS: dict[str, dict[str, str]] = {
-    "See the symmetry": {"inspect": "inspection", "twin": "twins", "verify": "verification"},
+    "See the symmetry": {"inspect": "inspection", "twin": "twins", "verify": "verification", "audit": "auditing"},
     "Prove what follows from it": {"prove": "proofs", "check": "proofs", "explain": "explanation"},
     "Undo it": {"fold": "folding", "align": "alignments", "barrier": "alignments"},
     "The whole story": {"demo": "demonstration"},

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from math import prod
 from typing import TYPE_CHECKING, Any
 
 from orbitope.cli.spots import Spot
@@ -196,12 +195,12 @@ def _power(power: int) -> Mark:
 
 def dimension(family: Family) -> int:
     """Number of independent directions; none of signs."""
-    return 0 if isinstance(family, Flips) else getattr(family, "dimension", prod(family.sizes))
+    return 0 if isinstance(family, Flips) else family.dimension
 
 
 def bits(family: Family) -> int:
     """Number of independent signs."""
-    return prod(family.sizes) if isinstance(family, Flips) else 0
+    return family.bits if isinstance(family, Flips) else 0
 
 
 def exact(family: Family) -> bool:

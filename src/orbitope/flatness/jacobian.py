@@ -62,7 +62,7 @@ class Program:
         return torch.cat([y.flatten() for y in parts]) if parts else torch.zeros(0, dtype=torch.float64)
 
     def jacobian(self, params: Mapping[str, torch.Tensor], seed: int) -> torch.Tensor:
-        """Derivatives ``[rows, size]`` at inputs that differ from batch to batch; more than twice as many rows as columns.
+        """Derivatives ``[rows, size]`` at inputs that differ from batch to batch; more than 2 · size rows.
 
         Args:
             params: floating tensors in float64 by canonical name, every parameter of the graph.
@@ -123,11 +123,12 @@ def _flat(part: torch.Tensor | None, leaf: torch.Tensor, count: int) -> torch.Te
 def _drawn(example: torch.Tensor, generator: torch.Generator, spread: float) -> torch.Tensor:
     """Normal where the example is of real numbers, within its range where it is of whole ones.
 
-    What takes few values and is floating, as a mask of zeros and ones or of −∞, and booleans are kept.
+    Masks are kept: booleans, real zeros beside ones, and what has infinite entries. Zeros alone only stand for a shape.
     """
     if example.is_floating_point() or example.is_complex():
         flat = example.flatten()
-        if not bool(flat.isfinite().all()) or bool(((flat == 0) | (flat == 1)).all()):
+        mask = bool(((flat == 0) | (flat == 1)).all()) and bool((flat == 0).any()) and bool((flat == 1).any())
+        if mask or not bool(flat.isfinite().all()):
             return example
         dtype = torch.complex128 if example.is_complex() else torch.float64
         return spread * torch.randn(example.shape, generator=generator, dtype=dtype)

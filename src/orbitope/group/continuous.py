@@ -50,6 +50,7 @@ class Scaling:
         spots: where it acts.
         approximate: empty where it is exact; else why it is not, as ``holds at ε = 0 only``.
         loss: whether it keeps the loss only, not the function.
+        contained: the dimension of what scalings and matrices before this one contain of it.
     """
 
     name: str
@@ -58,11 +59,12 @@ class Scaling:
     spots: tuple[Spot, ...]
     approximate: str = ""
     loss: bool = False
+    contained: int = 0
 
     @property
     def dimension(self) -> int:
-        """Number of independent directions."""
-        return prod(self.sizes)
+        """Number of independent directions that nothing before it has."""
+        return prod(self.sizes) - self.contained
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ class Flips:
             Each is evaluated with 1 at the flipped positions and 0 at the others, on the parameters before the flip,
             and added before entries change sign.
         loss: whether it keeps the loss only, not the function.
+        contained: how many of its signs are products of those before it.
     """
 
     name: str
@@ -86,6 +89,12 @@ class Flips:
     spots: tuple[Spot, ...]
     carries: tuple[Term, ...] = ()
     loss: bool = False
+    contained: int = 0
+
+    @property
+    def bits(self) -> int:
+        """Number of independent signs that nothing before it has."""
+        return prod(self.sizes) - self.contained
 
 
 @dataclass(frozen=True)

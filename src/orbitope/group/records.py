@@ -36,21 +36,30 @@ def continuous_to_json(continuous: Continuous) -> dict[str, Any]:
         "names": names,
         "frames": {name: [axis_to_json(axis) for axis in axes] for name, axes in continuous.frames.items()},
         "scalings": [
-            {**_family(x), "spots": _spots(x.spots), "approximate": x.approximate, "loss": x.loss}
+            {
+                **_family(x),
+                "spots": _spots(x.spots),
+                "approximate": x.approximate,
+                "loss": x.loss,
+                "contained": x.contained,
+            }
             for x in continuous.scalings
         ],
         "flips": [
-            {**_family(x), "spots": _spots(x.spots), "carries": _terms(x.carries), "loss": x.loss}
+            {
+                **_family(x),
+                "spots": _spots(x.spots),
+                "carries": _terms(x.carries),
+                "loss": x.loss,
+                "contained": x.contained,
+            }
             for x in continuous.flips
         ],
         "matrices": [
             {**_family(x), "spots": _spots(x.spots), "kind": x.kind, "ones": x.ones, "reason": x.reason}
             for x in continuous.matrices
         ],
-        "translations": [
-            {**_family(x), "terms": _terms(x.terms), "loss": x.loss, "contained": x.contained}
-            for x in continuous.translations
-        ],
+        "translations": [{**_family(x), "terms": _terms(x.terms), **_counted(x)} for x in continuous.translations],
         "rotations": [{**_family(x), "pairs": [_spots(pair) for pair in x.pairs]} for x in continuous.rotations],
         "reasons": list(continuous.reasons),
     }
@@ -70,11 +79,23 @@ def continuous_from_json(document: Mapping[str, Any], placements: Mapping[str, P
     found = Continuous(
         frames,
         tuple(
-            Scaling(*_space(x), _read_spots(x["spots"]), str(x["approximate"]), _flag(x["loss"]))
+            Scaling(
+                *_space(x),
+                _read_spots(x["spots"]),
+                str(x["approximate"]),
+                _flag(x["loss"]),
+                _within(x["contained"], x["sizes"]),
+            )
             for x in document["scalings"]
         ),
         tuple(
-            Flips(*_space(x), _read_spots(x["spots"]), _read_terms(x["carries"]), _flag(x["loss"]))
+            Flips(
+                *_space(x),
+                _read_spots(x["spots"]),
+                _read_terms(x["carries"]),
+                _flag(x["loss"]),
+                _within(x["contained"], x["sizes"]),
+            )
             for x in document["flips"]
         ),
         tuple(
@@ -95,6 +116,10 @@ def continuous_from_json(document: Mapping[str, Any], placements: Mapping[str, P
             fix="write it again with orbitope inspect MODEL -o symmetry.json",
         )
     return found
+
+
+def _counted(family: Scaling | Flips | Translation) -> dict[str, Any]:
+    return {"loss": family.loss, "contained": family.contained}
 
 
 def _within(value: object, sizes: Sequence[int]) -> int:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from math import factorial, prod
+from math import factorial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -141,7 +141,7 @@ class SymmetryGroup:
     @property
     def sign_bits(self) -> int:
         """Number of independent sign flips that keep the function, not counting those that matrices contain."""
-        return sum(prod(family.sizes) for family in self.continuous.flips if not family.loss)
+        return sum(family.bits for family in self.continuous.flips if not family.loss)
 
     @property
     def dimension(self) -> int:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from orbitope.graph import Node
-from orbitope.infer.gauge.fields import Field, Fields, Meeting
+from orbitope.infer.gauge.events import Field, Meeting
+from orbitope.infer.gauge.fields import Fields
 from orbitope.infer.gauge.leaves import Unaligned
 from orbitope.primitives.scanning import GATES
 

@@ -10,16 +10,20 @@ from math import prod
 from orbitope.graph import Graph
 from orbitope.group import Placement, read_in_order
 from orbitope.group.continuous import Continuous, Flips, Matrices, Rotations, Scaling, Spot
-from orbitope.infer.gauge.fields import Event, Fields, Kind, Meeting, mirror_of
+from orbitope.infer.gauge.entries import Reader
+from orbitope.infer.gauge.events import Event, Kind, Meeting
+from orbitope.infer.gauge.fields import Fields
 from orbitope.infer.gauge.frames import Frames, renamed
 from orbitope.infer.gauge.joining import joined
+from orbitope.infer.gauge.laws import mirror_of
 from orbitope.infer.gauge.leaves import LabelSlot, Leaves, Slot, Slots, Starts
 from orbitope.infer.gauge.mirrors import Mirroring, carried
-from orbitope.infer.gauge.overlaps import overlaps
+from orbitope.infer.gauge.overlaps import Family, contents, overlaps
 from orbitope.infer.gauge.reasons import reasons
 from orbitope.infer.gauge.rotations import Rotations as Planes
+from orbitope.infer.gauge.routes import Route
 from orbitope.infer.gauge.seating import Seating
-from orbitope.infer.gauge.shifts import Route, Shifts, translation
+from orbitope.infer.gauge.shifts import shifts, translation
 from orbitope.infer.gauge.solver import Form, Number, independent, whole
 from orbitope.infer.unification import Unification
 from orbitope.infer.words import Atom
@@ -39,6 +43,7 @@ class Solution:
         at: for each of these the slots of the space, in its order.
         ones: whether the sum along the index must be kept.
         unknown: of the equations, that is one here.
+        contained: the dimension of what solutions before this one contain of it.
     """
 
     atom: Atom | None
@@ -47,6 +52,7 @@ class Solution:
     at: Mapping[Key, tuple[Slot, ...]] = field(default_factory=dict)
     ones: bool = False
     unknown: int = 0
+    contained: int = 0
 
     @property
     def space(self) -> tuple[Atom, ...]:
@@ -57,18 +63,6 @@ class Solution:
     def size(self) -> int:
         """How many numbers."""
         return prod(atom.size for atom in self.space)
-
-    def seen_by(self, atom: Atom | None) -> dict[Key, int]:
-        """The same powers as functions of fewer indices."""
-        if atom is None:
-            total: dict[Key, int] = {}
-            for (name, starts, _), power in self.powers.items():
-                total[name, starts, None] = total.get((name, starts, None), 0) + power
-            return total
-        k = self.space.index(atom)
-        return {
-            (name, starts, self.at[name, starts, slot][k]): power for (name, starts, slot), power in self.powers.items()
-        }
 
 
 class Solutions:
@@ -196,7 +190,7 @@ def continuous(
         result: the words of its values, as long as units are not fused.
         held: whether a parameter must not change.
     """
-    return _Maker(graph, Seating(result, Leaves(result.words)), held).named
+    return _Maker(graph, Seating(result, Leaves(result.words, result.parameters.values())), held).named
 
 
 class _Maker:
@@ -212,13 +206,14 @@ class _Maker:
         tiny = Solutions(Fields(graph, seating, "scale", held, True))
         known = [*((s, "general") for s in scales), *(m for m in matrices if m[1] == "general")]
         nearly = list(_new(self._all(tiny), known, 0))
-        signs = list(_new(self._every("sign"), matrices, 2))
+        turning = [(each, kind) for each, kind in matrices if not each.ones]  # −1 does not keep the ones
+        signs = list(_new(self._every("sign"), turning, 2))
         walked = self.fields["scale"].fields
-        shifts = Shifts(walked, held)
-        routes = shifts.find()
+        reader = Reader(walked, held)
+        routes = shifts(reader)
         moved = list(zip(routes, overlaps(routes), strict=True))
         moved = [(route, inside) for route, inside in moved if inside < prod(atom.size for atom in route.atoms)]
-        mirrors = list(self._mirrors(shifts, [*((s, "sign") for s in signs), *matrices]))
+        mirrors = list(self._mirrors(reader, [*((s, "sign") for s in signs), *turning]))
         self.made = Continuous(
             {},
             tuple(self._scaling(s) for s in scales) + tuple(self._scaling(s, "it holds at ε = 0 only") for s in nearly),
@@ -254,7 +249,7 @@ class _Maker:
         ]
         return [*((each, "general") for each in general), *((each, "orthogonal") for each in turning)]
 
-    def _mirrors(self, shifts: Shifts, known: Sequence[tuple[Solution, str]]) -> Iterator[tuple[Solution, Route]]:
+    def _mirrors(self, reader: Reader, known: Sequence[tuple[Solution, str]]) -> Iterator[tuple[Solution, Route]]:
         """Flips of units that leave a constant over, where something takes it up."""
         if not any(mirror_of(node) for node in self.graph):
             return
@@ -262,7 +257,7 @@ class _Maker:
         for each in _new(self._all(solutions), known, 2):
             if each.atom is None:
                 continue
-            route = carried(shifts, solutions.fields, Mirroring(each.atom, each.over, dict(each.powers)), each.unknown)
+            route = carried(reader, solutions.fields, Mirroring(each.atom, each.over, dict(each.powers)), each.unknown)
             if route is not None:
                 yield each, route
 
@@ -301,11 +296,12 @@ class _Maker:
         return name, space, tuple(atom.size for atom in each.space), spots
 
     def _scaling(self, each: Solution, approximate: str = "") -> Scaling:
-        return Scaling(*self._described(each), approximate=approximate)
+        return Scaling(*self._described(each), approximate=approximate, contained=each.contained)
 
     def _flips(self, each: Solution) -> Flips:
         name, space, sizes, spots = self._described(each)
-        return Flips(name, space, sizes, tuple(replace(spot, power=1, offset=0.0) for spot in spots))
+        spots = tuple(replace(spot, power=1, offset=0.0) for spot in spots)
+        return Flips(name, space, sizes, spots, contained=each.contained)
 
     def _matrix(self, each: Solution, kind: str) -> Matrices:
         name, space, sizes, spots = self._described(each)
@@ -345,17 +341,18 @@ class _Maker:
 
 def _new(solutions: Iterable[Solution], known: Iterable[tuple[Solution, str]], modulus: int) -> Iterator[Solution]:
     """Those solutions that are not made of others, nor of the diagonal parts of known ones."""
-    kept: list[Solution] = [each for each, _ in known]
-    for each in solutions:
-        contained = [
-            other.seen_by(each.atom)
-            for other in kept
-            if each.atom is None or (each.atom in other.space and set(each.over) <= set(other.space))
-        ]
-        mine = each.powers if each.atom is not None else each.seen_by(None)
-        if independent([mine], modulus, contained):
-            kept.append(each)
-            yield each
+    before = [each for each, _ in known]
+    every = [*before, *solutions]
+    for each, contained in zip(every, contents([_family(each) for each in every], modulus), strict=True):
+        if each not in before and contained < each.size:
+            yield replace(each, contained=contained)
+
+
+def _family(each: Solution) -> Family:
+    spots = [
+        ((name, starts), each.at.get((name, starts, slot), ()), n) for (name, starts, slot), n in each.powers.items()
+    ]
+    return each.space, spots
 
 
 __all__ = ["Solution", "Solutions", "continuous"]

@@ -9,62 +9,17 @@ carry any. All of it follows from the index terms of a primitive and from its de
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
-from typing import Literal
 
 from orbitope.graph import Graph, Indexing, Node, labels
-from orbitope.infer.gauge.leaves import LabelSlot, Leaf, Slot, Slots, Starts, Unaligned
+from orbitope.infer.gauge.events import Event, Field, Kind, Meeting
+from orbitope.infer.gauge.laws import Law, adds, behaviour_of, ignores_signs, is_square, mirror_of, views
+from orbitope.infer.gauge.leaves import LabelSlot, Slot, Starts, Unaligned
 from orbitope.infer.gauge.seating import Gathering, Seat, Seating
-from orbitope.infer.gauge.solver import Form, Number, Solver
+from orbitope.infer.gauge.solver import Form, Solver
 from orbitope.infer.words import Word
-from orbitope.primitives import PRIMITIVES
-from orbitope.primitives.activations import Reflection, reflection
-from orbitope.primitives.base import Behaviour
-
-Kind = Literal["scale", "sign", "general", "orthogonal"]
-
-
-@dataclass
-class Field:
-    """The field of one leaf: uniform, and along each slot. ``zero`` where the value is zero and any field is right."""
-
-    uniform: Form = field(default_factory=dict)
-    slots: dict[Slot, Form] = field(default_factory=dict)
-    zero: bool = False
-
-
-@dataclass(frozen=True)
-class Meeting(Seat):
-    """What one operand, or the output, brings to one leaf of an operation: where it sits, and its field there."""
-
-    field: Field
-
-    def form(self, at: LabelSlot) -> Form:
-        """The field along a slot; none where the operand has no such index."""
-        return self.field.slots.get(self.slots[at], {}) if at in self.slots else {}
-
-
-@dataclass(frozen=True)
-class Event:
-    """One leaf of one operation, as it was judged.
-
-    Attributes:
-        node: the operation.
-        operands: those that have a part in it, by their position.
-        passing: those whose fields make up that of the value, each with its coefficient.
-        output: the meeting of its value.
-        mixed: labels that it mixes.
-        linear: whether it is linear.
-    """
-
-    node: Node
-    operands: Mapping[int, Meeting]
-    passing: tuple[tuple[Meeting, Fraction | int], ...]
-    output: Meeting
-    mixed: frozenset[str]
-    linear: bool
 
 
 class Fields:
@@ -124,9 +79,6 @@ class Fields:
         for node in sorted(graph, key=lambda each: each.name not in buffers):
             self._visit(node)
 
-    def _is_buffer(self, node: Node) -> bool:
-        return node.op == "parameter" and not self.graph.parameters[node.attributes["parameter"]].trainable
-
     def axes(self, name: str) -> tuple[Word, ...]:
         """The words of a value's axes."""
         return self.seating.axes(name)
@@ -158,7 +110,7 @@ class Fields:
         nothing = not tensor.is_meta and not bool(tensor.any())
         if self.tiny and not tensor.is_meta and tensor.is_floating_point() and tensor.numel():
             small = bool((tensor == tensor.flatten()[0]).all()) and 0 < float(tensor.flatten()[0]) <= 1e-3
-            nothing |= small and all(_adds(reader) for reader in self.readers.get(node.name, ()))
+            nothing |= small and all(adds(reader) for reader in self.readers.get(node.name, ()))
         fields = self._made(node.name, dict)
         return {starts: replace(each, zero=nothing) for starts, each in fields.items()}
 
@@ -188,7 +140,7 @@ class Fields:
             self._cell(node, gatherings)
             return
         written: set[Starts] = set()
-        law = _Law(_behaviour(node, self.tiny), self.kind, len(node.inputs))
+        law = Law(behaviour_of(node, self.tiny), self.kind, len(node.inputs))
         if self.mirrored and (mirror := mirror_of(node)) is not None:
             law.coefficients = [int(mirror.sign < 0)]
             for name in node.inputs:  # only single units are mirrored
@@ -209,7 +161,7 @@ class Fields:
     def _spread(self, node: Node, indexing: Indexing) -> None:
         """Along an index that is mixed and kept, every leaf of an operand is felt in every leaf of the value."""
         kept = indexing.mixed & {label.name for term in indexing.output for label in labels(term)}
-        if not kept or _ignores_signs(node, self.kind):
+        if not kept or ignores_signs(node, self.kind):
             return
         for name, axes in zip(node.inputs, indexing.operands, strict=True):
             mixed = {k for k, term in enumerate(axes) if any(label.name in kept for label in labels(term))}
@@ -250,7 +202,7 @@ class Fields:
 
     def _offset(self, node: Node) -> bool:
         """A constant added to a parameter wherever it is read: the sum is scaled in its place."""
-        if self.kind != "scale" or not _adds(node):
+        if self.kind != "scale" or not adds(node):
             return False
         for name in node.inputs:
             origin = self.origin(name)
@@ -266,26 +218,26 @@ class Fields:
     def origin(self, name: str) -> Node:
         """What a value is a view of."""
         node = self.graph.node(name)
-        while _views(node):
+        while views(node):
             node = self.graph.node(node.inputs[0])
         return node
 
     def _added(self, node: Node) -> Iterator[float | None]:
         """The constants that readers of a value add to it; None for anything else that they do."""
         for reader in self.readers.get(node.name, ()):
-            if _views(reader):
+            if views(reader):
                 yield from self._added(reader)
                 continue
             others = [self.origin(name) for name in reader.inputs if self.origin(name) is not self.origin(node.name)]
             constant = others[0] if len(others) == 1 and others[0].op == "constant" else None
             tensor = None if constant is None else self.graph.constants[constant.attributes["constant"]]
             same = tensor is not None and not tensor.is_meta and tensor.unique().numel() == 1
-            is_sum = _adds(reader) and reader.attributes["fn"] == "add"
+            is_sum = adds(reader) and reader.attributes["fn"] == "add"
             yield float(tensor.flatten()[0]) if tensor is not None and same and is_sum else None
 
     # the law -------------------------------------------------------------------------------------------------------
     def _passing(
-        self, node: Node, law: _Law, met: Mapping[int, Meeting]
+        self, node: Node, law: Law, met: Mapping[int, Meeting]
     ) -> tuple[tuple[Meeting, Fraction | int], ...] | None:
         """The operands whose fields make up that of the value in one leaf; None where what they make is zero."""
         present = {k: each for k, each in met.items() if not each.field.zero}
@@ -304,7 +256,7 @@ class Fields:
         ]
         return (*apart, *((each, 1) for each in joint[:1]))
 
-    def _judge(self, node: Node, law: _Law, event: Event, first: bool) -> None:
+    def _judge(self, node: Node, law: Law, event: Event, first: bool) -> None:
         """The equations of one leaf."""
         output = event.output
         uniform = self.solver.combine([(met.field.uniform, c) for met, c in event.passing])
@@ -316,7 +268,7 @@ class Fields:
     def _along(
         self,
         node: Node,
-        law: _Law,
+        law: Law,
         at: LabelSlot,
         passing: Sequence[tuple[Meeting, Fraction | int]],
         output: Meeting,
@@ -331,7 +283,7 @@ class Fields:
             for met in holders:
                 solver.zero(met.form(at))
             total = {}
-        elif mixed and at in output.slots and _ignores_signs(node, self.kind):
+        elif mixed and at in output.slots and ignores_signs(node, self.kind):
             pass  # what divides all entries by one number
         elif mixed and law.linear:
             if not (self.kind == "orthogonal" and len(holders) == 1):
@@ -347,10 +299,10 @@ class Fields:
             solver.zero(total)
 
     def _is_matrix(
-        self, node: Node, law: _Law, at: LabelSlot, holders: Sequence[Meeting], output: Meeting, mixed: bool
+        self, node: Node, law: Law, at: LabelSlot, holders: Sequence[Meeting], output: Meeting, mixed: bool
     ) -> bool:
         """Whether matrices may act along an index: the operation is linear along it, or sees lengths only."""
-        if self.kind == "orthogonal" and self._is_square(node, at, holders):
+        if self.kind == "orthogonal" and is_square(node, at, holders, self.readers.get(node.name, ())):
             return True
         if node.op == "normalise" and self.kind == "orthogonal":
             if mixed and node.attributes["kind"] == "standard":
@@ -367,20 +319,6 @@ class Fields:
             return True
         return len(holders) == 2
 
-    def _is_square(self, node: Node, at: LabelSlot, holders: Sequence[Meeting]) -> bool:
-        """Whether a node makes the squares of entries of which only sums along an index are taken."""
-        if node.op != "pointwise" or len({met.slots[at] for met in holders}) != 1:
-            return False
-        fn, a = node.attributes["fn"], node.attributes
-        if not ((fn == "power" and a["exponent"] == 2) or (fn == "mul" and len(set(node.inputs)) == 1)):
-            return False
-        axis = holders[0].slots[at][0]
-        readers = self.readers.get(node.name, [])
-        return bool(readers) and all(
-            reader.op == "reduce" and reader.attributes["fn"] in ("sum", "mean") and axis in reader.attributes["axes"]
-            for reader in readers
-        )
-
     def _write(self, target: Field, slot: Slot | None, form: Form, first: bool) -> None:
         before = target.uniform if slot is None else target.slots[slot]
         if not first:
@@ -396,63 +334,4 @@ class Fields:
             self.solver.zero(form)
 
 
-class _Law:
-    """What a primitive's answers say of fields of one kind.
-
-    Attributes:
-        coefficients: for each operand its degree, or its parity; None where no field may pass.
-        joint: operands whose fields must be equal; they count once.
-        linear: whether it is linear in each operand, or in all of them.
-    """
-
-    def __init__(self, behaviour: Behaviour, kind: Kind, count: int) -> None:
-        """Of one node."""
-        self.coefficients: list[Number | None]
-        self.linear = behaviour.form in ("affine", "multilinear")
-        self.joint = frozenset(range(count) if behaviour.form == "affine" else behaviour.together)
-        if kind in ("scale", "general"):
-            degrees = behaviour.homogeneous or (None,) * count
-            self.coefficients = [None if d is None else int(d) if d == int(d) else Fraction(d) for d in degrees]
-        else:
-            odd, even = behaviour.odd or (False,) * count, behaviour.even or (False,) * count
-            self.coefficients = [
-                Fraction(1) if o else Fraction(0) if e else None for o, e in zip(odd, even, strict=True)
-            ]
-
-    def is_zero(self, met: Mapping[int, Meeting]) -> bool:
-        """Whether the value is zero because operands are."""
-        joint = [each for k, each in met.items() if k in self.joint]
-        if joint:
-            return all(each.field.zero for each in joint)
-        if self.linear:
-            return any(each.field.zero and bool(self.coefficients[k]) for k, each in met.items())
-        return len(met) == 1 and all(each.field.zero and self.coefficients[k] for k, each in met.items())
-
-
-def _views(node: Node) -> bool:
-    return node.op in ("reshape", "transpose", "broadcast") or (
-        node.op == "pointwise" and node.attributes["fn"] in ("identity", "real")
-    )
-
-
-def _adds(node: Node) -> bool:
-    return node.op == "pointwise" and node.attributes["fn"] in ("add", "sub")
-
-
-def _behaviour(node: Node, tiny: bool) -> Behaviour:
-    if tiny and node.op == "normalise":
-        node = replace(node, attributes={**node.attributes, "eps": 0.0})
-    return PRIMITIVES[node.op].behaviour(node)
-
-
-def mirror_of(node: Node) -> Reflection | None:
-    """How the function of a node is mirrored."""
-    return reflection(node.attributes) if node.op == "pointwise" else None
-
-
-def _ignores_signs(node: Node, kind: Kind) -> bool:
-    """Dividing by the root mean square does not see the signs of the entries; nor, with the mean, rotations."""
-    return node.op == "normalise" and (kind == "orthogonal" or (kind == "sign" and node.attributes["kind"] == "rms"))
-
-
-__all__ = ["Event", "Field", "Fields", "Kind", "LabelSlot", "Leaf", "Meeting", "Slot", "Slots", "mirror_of"]
+__all__ = ["Fields"]

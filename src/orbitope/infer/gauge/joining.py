@@ -42,14 +42,15 @@ def joined(found: Continuous, parameters: Mapping[str, Parameter], placements: M
     lost: set[str] = set()
     for name, parts in wholes.items():
         parts.sort(key=lambda part: part.part or (0, 0))
-        own = [frames.pop(part.name, None) or tuple(map(Fixed, part.shape)) for part in parts]
-        cuts = {tuple(map(_outline, axes[1:])) for axes in own if any(not isinstance(axis, Fixed) for axis in axes)}
-        if not cuts:
+        given = [frames.pop(part.name, None) for part in parts]
+        present = [axes for axes in given if axes is not None]
+        if not present:
             continue
-        if len(cuts) > 1:
+        if len({tuple(map(_outline, axes[1:])) for axes in present}) > 1:
             lost.update(part.name for part in parts)
             continue
-        rest = next(axes[1:] for axes in own if any(not isinstance(axis, Fixed) for axis in axes))
+        rest = present[0][1:]
+        own = [(Fixed(part.shape[0]), *rest) if axes is None else axes for part, axes in zip(parts, given, strict=True)]
         frames[name] = (Segments(tuple(cut(axes[0]) for axes in own)), *rest)
         start = 0
         for part, axes in zip(parts, own, strict=True):

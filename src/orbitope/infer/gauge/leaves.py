@@ -6,7 +6,7 @@ slot by its axis and its stride there. Positions, not words, tell how leaves of 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -23,6 +23,8 @@ Slots = dict[Slot, Atom]
 
 MOST = 2000
 """Leaves of one tensor that are worth telling apart."""
+FEW = 8
+"""Segments of an index of no parameter that are worth telling apart."""
 
 
 class Unaligned(Exception):
@@ -40,9 +42,11 @@ class Leaf:
 class Leaves:
     """The leaves of tensors, looked up once."""
 
-    def __init__(self, words: Words) -> None:
-        """Of one analysis."""
+    def __init__(self, words: Words, parameters: Iterable[Sequence[Word]] = ()) -> None:
+        """Of one analysis; parameters are what the leaves are for."""
         self.words = words
+        self._relevant = {atom for axes in parameters for word in axes for atom in words.inside(word)}
+        self._blurred: dict[Atom, bool] = {}
         self._found: dict[tuple[Word, ...], dict[Starts, Leaf]] = {}
 
     def of(self, axes: Sequence[Word]) -> dict[Starts, Leaf]:
@@ -63,6 +67,24 @@ class Leaves:
         if leaf is None:
             raise Unaligned
         return leaf
+
+    def _is_blurred(self, atom: Atom) -> bool:
+        """Whether a sum is one run in which nothing is told apart: it has many segments, and no parameter has any.
+
+        A field has one number for the whole run then, which is a stronger demand than one for each segment.
+        """
+        if atom not in self._blurred:
+            many = atom.segments is not None and len(self.words.segments(atom)) > FEW
+            self._blurred[atom] = many and self._relevant.isdisjoint(self.words.inside((atom,)))
+        return self._blurred[atom]
+
+    def blurs(self, axes: Sequence[Word]) -> bool:
+        """Whether a tensor may vary along an index that is in none of the slots of its leaves."""
+        return any(
+            isinstance(factor, Atom) and (self._is_blurred(factor) or self.blurs(self.words.parts(factor)))
+            for word in axes
+            for factor in self.words.resolve(word)
+        )
 
     # enumeration ---------------------------------------------------------------------------------------------------
     def runs(self, axes: Sequence[Word]) -> dict[Atom, list[int]]:
@@ -101,7 +123,7 @@ class Leaves:
     def _factor(
         self, factor: Atom | Wild | Family, at: Mapping[Atom, int], axis: int, stride: int
     ) -> Iterator[tuple[int, Slots]]:
-        if isinstance(factor, Wild):
+        if isinstance(factor, Wild) or (isinstance(factor, Atom) and factor not in at and self._is_blurred(factor)):
             yield 0, {}
         elif isinstance(factor, Family):
             member = self.words.member(factor, at[self.words.find(factor.index)])
@@ -140,6 +162,8 @@ class Leaves:
                 continue
             if factor in runs:
                 digits[factor] = digit
+            elif self._is_blurred(factor):
+                continue
             segments = self.words.segments(factor)
             for start, segment in zip(starts_of([size_of(s) for s in segments]), segments, strict=True):
                 if start <= digit < start + size_of(segment):
@@ -153,6 +177,8 @@ class Leaves:
             digit = position // stride % factor.size
             if isinstance(factor, Family):
                 total += stride * self._start(self.words.member(factor, at[self.words.find(factor.index)]), digit, at)
+            elif isinstance(factor, Atom) and factor not in at and self._is_blurred(factor):
+                continue
             elif isinstance(factor, Atom) and factor.segments is not None:
                 segments = self.words.segments(factor)
                 for start, segment in zip(starts_of([size_of(s) for s in segments]), segments, strict=True):

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from string import ascii_letters
 
-from orbitope.infer.gauge.fields import Event, Fields, Meeting, mirror_of
+from orbitope.infer.gauge.entries import Entries, Reader
+from orbitope.infer.gauge.events import Event, Meeting
+from orbitope.infer.gauge.fields import Fields
+from orbitope.infer.gauge.following import follow
+from orbitope.infer.gauge.laws import mirror_of
 from orbitope.infer.gauge.leaves import LabelSlot, Slot, Starts
-from orbitope.infer.gauge.shifts import Route, Shift, Shifts, Source
+from orbitope.infer.gauge.routes import Letters, Route, Shift, Source, State
 from orbitope.infer.words import Atom
 
 
@@ -31,12 +34,12 @@ class Mirroring:
     powers: dict[tuple[str, Starts, Slot | None], int]
 
 
-def carried(shifts: Shifts, fields: Fields, each: Mirroring, unknown: int) -> Route | None:
+def carried(reader: Reader, fields: Fields, each: Mirroring, unknown: int) -> Route | None:
     """What is added, as a route whose vector is one at the mirrored units; None where nothing takes it up."""
     letters = "abcdefgh"[: 1 + len(each.over)]
     space = (each.atom, *each.over)
     route = Route(Source("", (), ()), space, letters)
-    state: dict[str, dict[Starts, list[Shift]]] = {}
+    state: State = {}
     before: dict[tuple[str, Starts], list[Shift]] = {}
     for event, met, at in _mirrored(fields, each, unknown):
         mirror = mirror_of(event.node)
@@ -45,21 +48,19 @@ def carried(shifts: Shifts, fields: Fields, each: Mirroring, unknown: int) -> Ro
         if along is None:
             return None
         if mirror.before:
-            bias = _bias(shifts, met, set(along))
+            bias = _bias(reader, met, set(along))
             if bias is None:
                 return None
-            name, starts, slots = bias
             # it is added before the sign of the bias flips
-            shift = Shift({slots[slot]: letter for slot, letter in along.items()}, coefficient=-mirror.before)
-            before.setdefault((name, starts), []).append(shift)
+            shift = Shift({bias.slots[slot]: letter for slot, letter in along.items()}, coefficient=-mirror.before)
+            before.setdefault(bias.leaf, []).append(shift)
         if mirror.after:
             found = state.setdefault(event.node.name, {}).setdefault(event.output.starts, [])
             if not found:
                 found.append(Shift(along, coefficient=mirror.after))
-    if any(len(found) != shifts.readings for found in before.values()):
+    if any(len(found) != reader.readings for found in before.values()):
         return None
-    shifts.letters = iter(ascii_letters[len(letters) :])
-    done = shifts.run(route, state) if state else route
+    done = follow(reader, route, state, Letters(len(letters))) if state else route
     if done is None:
         return None
     terms = [(name, starts, _flipped(shift, each, letters[0])) for name, starts, shift in done.terms]
@@ -89,19 +90,18 @@ def _along(met: Meeting, at: LabelSlot, space: tuple[Atom, ...], letters: str) -
     return found
 
 
-def _bias(shifts: Shifts, met: Meeting, needed: set[Slot]) -> tuple[str, Starts, dict[Slot, Slot]] | None:
+def _bias(reader: Reader, met: Meeting, needed: set[Slot]) -> Entries | None:
     """The parameter that is added to a value last, and nowhere else."""
-    for event in shifts.events.get(met.value, ()):
+    for event in reader.events.get(met.value, ()):
         node = event.node
         if event.output.starts != met.starts or node.op != "pointwise" or node.attributes["fn"] != "add":
             continue
         for operand in event.operands.values():
-            static = shifts.static(operand, alone=True)
-            if static is None or static[1] != 1.0 or static[2] or not needed <= static[4].keys():
+            entries = reader.entries(operand, alone=True)
+            if entries is None or not entries.plain or not needed <= entries.slots.keys():
                 continue
-            name = static[0].attributes["parameter"]
-            if not shifts.held(name):
-                return name, static[3], static[4]
+            if not reader.held(entries.parameter):
+                return entries
     return None
 
 

@@ -12,10 +12,14 @@ from fractions import Fraction
 from itertools import combinations
 from math import prod
 
-from orbitope.infer.gauge.shifts import Route, canonical
+from orbitope.infer.gauge.leaves import Slot, Starts
+from orbitope.infer.gauge.routes import Route, canonical
 from orbitope.infer.gauge.solver import Number, independent
+from orbitope.infer.words import Atom
 
 Vector = dict[object, Number]
+Family = tuple[Sequence[Atom], Sequence[tuple[tuple[str, Starts], tuple[Slot, ...], int]]]
+"""The indices of a space, and for each leaf of a parameter the slots of these and the power."""
 
 
 def overlaps(routes: Sequence[Route]) -> list[int]:
@@ -27,6 +31,34 @@ def overlaps(routes: Sequence[Route]) -> list[int]:
     found = [0] * len(routes)
     for parts in kinds.values():
         kept = set(independent([vector for _, _, vector in parts]))
+        for k, (number, size, _) in enumerate(parts):
+            if k not in kept:
+                found[number] += size
+    return found
+
+
+def contents(families: Sequence[Family], modulus: int) -> list[int]:
+    """For each scale or sign the dimension of what those before it contain of it.
+
+    Args:
+        families: for each the sizes of the indices of its space by their names, and for every leaf that it acts on the
+            slots of these indices and the power.
+        modulus: 2 for signs.
+    """
+    kinds: dict[tuple[int, ...], list[tuple[int, int, Vector]]] = {}
+    for number, (space, spots) in enumerate(families):
+        places = sorted(range(len(space)), key=lambda k, space=space: space[k].serial)
+        for count in range(len(space) + 1):
+            for chosen in combinations(places, count):
+                vector: Vector = {}
+                for leaf, slots, power in spots:
+                    key = (*leaf, tuple(slots[k] for k in chosen))
+                    vector[key] = vector.get(key, 0) + power
+                size = prod(space[k].size - 1 for k in chosen)
+                kinds.setdefault(tuple(space[k].serial for k in chosen), []).append((number, size, vector))
+    found = [0] * len(families)
+    for parts in kinds.values():
+        kept = set(independent([vector for _, _, vector in parts], modulus))
         for k, (number, size, _) in enumerate(parts):
             if k not in kept:
                 found[number] += size
@@ -52,4 +84,4 @@ def _parts(route: Route) -> Iterator[tuple[tuple[int, ...], int, Vector]]:
             yield kind, prod(atom.size - 1 for _, atom in chosen), {k: v for k, v in vector.items() if v}
 
 
-__all__ = ["overlaps"]
+__all__ = ["Family", "contents", "overlaps"]

@@ -12,7 +12,9 @@ from functools import cached_property
 from orbitope.graph import Graph, Node
 from orbitope.infer.chains import Program
 from orbitope.infer.gains import Gain, gains
-from orbitope.infer.gauge.fields import Event, Fields, LabelSlot
+from orbitope.infer.gauge.events import Event
+from orbitope.infer.gauge.fields import Fields
+from orbitope.infer.gauge.leaves import LabelSlot
 from orbitope.infer.joint import unmarked
 from orbitope.infer.words import Atom
 

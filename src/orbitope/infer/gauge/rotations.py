@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 import torch
 
 from orbitope.graph import Node
-from orbitope.infer.gauge.fields import Event, Fields, Meeting
+from orbitope.infer.gauge.events import Event, Meeting
+from orbitope.infer.gauge.fields import Fields
 from orbitope.infer.gauge.leaves import LabelSlot, Slot, Starts
 
 Entry = tuple[str, Starts, Slot]
@@ -57,7 +58,9 @@ class Rotations:
 
     # recognition ---------------------------------------------------------------------------------------------------
     def _turns(self, node: Node) -> str | None:
-        """The value that a node turns: ``x·c + concat(−x₂, x₁)·s`` with c and s alike in both halves."""
+        """The value that a node turns: ``x·c + concat(−x₂, x₁)·s`` with c and s alike in both halves, or in halves."""
+        if node.op == "concat":
+            return self._turns_halves(node)
         if node.op != "pointwise" or node.attributes["fn"] != "add":
             return None
         products = [self.graph.node(name) for name in node.inputs]
@@ -69,6 +72,47 @@ class Rotations:
                     if self._is_quarter_turn(r, x) and self._halves_agree(c) and self._halves_agree(s):
                         return x
         return None
+
+    def _turns_halves(self, node: Node) -> str | None:
+        """The value of which a node makes ``concat(x₁·c − x₂·s, x₂·c + x₁·s)``."""
+        last = len(node.shape) - 1
+        if node.attributes["axis"] != last or len(node.inputs) != 2:
+            return None
+        pair = [self._plain(name) for name in node.inputs]
+        if [each.attributes.get("fn") for each in pair if each.op == "pointwise"] != ["sub", "add"]:
+            return None
+        halves = [[self._product(name) for name in each.inputs] for each in pair]
+        if any(product is None for half in halves for product in half):
+            return None
+        for first in _products(halves[0]):
+            for second in _products(halves[1]):
+                (a, c), (b, s) = first
+                (d, e), (f, g) = second
+                if (a, b, c, s) == (f, d, e, g) and (x := self._halved(a, b, last)) is not None:
+                    return x
+        return None
+
+    def _product(self, name: str) -> tuple[str, str] | None:
+        node = self._plain(name)
+        if node.op != "pointwise" or node.attributes["fn"] != "mul":
+            return None
+        first, second = (self._plain(each).name for each in node.inputs)
+        return first, second
+
+    def _halved(self, first: str, second: str, last: int) -> str | None:
+        """The value whose halves along its last axis these are."""
+        low, high = self.graph.node(first), self.graph.node(second)
+        if low.op != "slice" or high.op != "slice" or self._plain(low.inputs[0]) is not self._plain(high.inputs[0]):
+            return None
+        half = low.shape[last]
+        wanted = ((low, 0, half), (high, half, 2 * half))
+        found = all(
+            (each.attributes["axis"], each.attributes["step"]) == (last, 1)
+            and (each.attributes["start"], each.attributes["stop"]) == (start, stop)
+            for each, start, stop in wanted
+        )
+        whole = self._plain(low.inputs[0])
+        return whole.name if found and whole.shape[last] == 2 * half else None
 
     def _is_quarter_turn(self, r: str, x: str) -> bool:
         """Whether r is x with its halves along the last axis exchanged, and one sign changed."""
@@ -229,6 +273,15 @@ class Rotations:
 
     def _after(self, name: str) -> set[str]:
         return {reader.name for reader in self.fields.readers.get(name, ())}
+
+
+def _products(half: Sequence[tuple[str, str] | None]) -> Iterator[tuple[tuple[str, str], tuple[str, str]]]:
+    """Two products, each in both orders of its factors."""
+    first, second = half
+    assert first is not None and second is not None
+    for a in _both(first):
+        for b in _both(second):
+            yield a, b
 
 
 def _both(pair: Sequence[str]) -> Iterable[tuple[str, str]]:

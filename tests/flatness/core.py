@@ -6,9 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import nn
-
 from tests.zoo.core import Inputs
+from torch import nn
 
 
 @dataclass(frozen=True)

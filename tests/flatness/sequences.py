@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
-from tests.audit.core import Network
+from tests.flatness.core import Network
 from tests.zoo.core import L, example, model, relu
 from tests.zoo.recurrent import Mamba
 from torch import nn
@@ -19,9 +20,9 @@ def recurrent(cell: nn.Module, hidden: int, after: int) -> nn.Module:
 def experts(router: Callable[[torch.Tensor], torch.Tensor]) -> nn.Module:
     """Three experts, all of them weighted by a router."""
 
-    def forward(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
-        weights = router(m.router(x))
-        return sum(weights[:, k : k + 1] * expert(x) for k, expert in enumerate(m.experts))
+    def forward(m: Any, x: torch.Tensor) -> torch.Tensor:
+        values = torch.stack([expert(x) for expert in m.experts], 1)
+        return (router(m.router(x))[..., None] * values).sum(1)
 
     parts = [nn.Sequential(L(4, 3), nn.ReLU(), L(3, 2)) for _ in range(3)]
     return model(forward, router=L(4, 3), experts=nn.ModuleList(parts))
@@ -30,7 +31,7 @@ def experts(router: Callable[[torch.Tensor], torch.Tensor]) -> nn.Module:
 def stacked() -> nn.Module:
     """Two experts as one tensor, with a softmax router."""
 
-    def forward(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    def forward(m: Any, x: torch.Tensor) -> torch.Tensor:
         inner = relu(torch.einsum("ehd,nd->neh", m.up, x))
         return torch.einsum("ne,eoh,neh->no", m.router(x).softmax(-1), m.down, inner)
 
@@ -71,7 +72,7 @@ NETWORKS = (
     Network(
         "selective state space", "Mamba-1", lambda: Mamba(3, 4, 3, 2), example((3, 5, 3)),
         (8, 0, 4, 0, 8),
-        "GL(2) between x_proj and dt_proj: 4; the map in against the convolution, 4 channels: 4; B against C, 3 states: "
-        "3; C and D against the map out: 1",
+        "GL(2) between x_proj and dt_proj: 4; the map in against the convolution in 4 channels: 4; B against C in 3 "
+        "states: 3; C and D against the map out: 1",
     ),
 )  # fmt: skip

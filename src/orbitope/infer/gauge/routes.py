@@ -1,0 +1,162 @@
+"""What is added to the leaves of values, and the way that it takes through a program."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from string import ascii_letters
+
+from orbitope.infer.gauge.events import Event, Meeting
+from orbitope.infer.gauge.leaves import LabelSlot, Slot, Starts
+from orbitope.infer.words import Atom
+
+Spread = dict[LabelSlot, str]
+"""Along which indices a shift varies: the letter of each."""
+
+
+class Seen(Exception):
+    """The shift changes the function."""
+
+
+@dataclass(frozen=True)
+class Multiplier:
+    """Entries of a parameter in a product: of a leaf, with a letter for each of its slots.
+
+    Attributes:
+        parameter: its name.
+        starts: of the leaf.
+        letters: of the slots of the leaf.
+        power: to which the entries are raised.
+        offset: what is added to them before.
+    """
+
+    parameter: str
+    starts: Starts
+    letters: Mapping[Slot, str]
+    power: float = 1.0
+    offset: float = 0.0
+
+
+@dataclass(frozen=True)
+class Shift:
+    """What is added to a leaf of a value.
+
+    Attributes:
+        along: the slots along which it varies, each with its letter.
+        factors: what the vector is multiplied with.
+        coefficient: a number in front.
+        data: whether it depends on the data, so that only ``along`` is known of it.
+    """
+
+    along: Mapping[Slot, str]
+    factors: tuple[Multiplier, ...] = ()
+    coefficient: float = 1.0
+    data: bool = False
+
+
+Shifted = Mapping[int, list[tuple[Meeting, Shift]]]
+"""The shifts of the operands of one leaf of an operation, by the position of the operand."""
+
+Gathered = list[tuple[Event, Shifted]]
+"""The leaves of an operation that shifts come to."""
+
+State = dict[str, dict[Starts, list[Shift]]]
+"""The shifts of values, by their name and the start of the leaf."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a shift enters: a leaf of a parameter, and the slots along which it may vary freely."""
+
+    parameter: str
+    starts: Starts
+    slots: tuple[Slot, ...]
+
+    @property
+    def leaf(self) -> tuple[str, Starts]:
+        """The leaf of the parameter."""
+        return self.parameter, self.starts
+
+
+@dataclass
+class Route:
+    """How one shift went.
+
+    Attributes:
+        source: where it entered.
+        atoms: the indices of its vector.
+        letters: of these, in the same order.
+        terms: what is added to which leaf of which parameter.
+        loss: whether it keeps the loss only.
+        inside: whether parameters may take it up that are added within the other operand of a sum.
+    """
+
+    source: Source
+    atoms: tuple[Atom, ...]
+    letters: str
+    terms: list[tuple[str, Starts, Shift]] = field(default_factory=list)
+    loss: bool = False
+    inside: bool = False
+
+
+class Letters:
+    """Letters for the indices of one route, each given out once."""
+
+    def __init__(self, taken: int = 0) -> None:
+        """All letters but the first ones, which are taken."""
+        self._left = iter(ascii_letters[taken:])
+
+    def take(self) -> str:
+        """The next one.
+
+        Raises:
+            Seen: there are no more; a product of so many parameters is not followed.
+        """
+        letter = next(self._left, None)
+        if letter is None:
+            raise Seen
+        return letter
+
+
+def spread_of(met: Meeting, shift: Shift) -> Spread:
+    """Along which labels of an operation the shift of an operand varies."""
+    back = {slot: at for at, slot in met.slots.items()}
+    return {back[slot]: letter for slot, letter in shift.along.items()}
+
+
+def put_out(event: Event, spread: Spread, shift: Shift) -> Shift:
+    """The shift of the value; letters along indices that are gone are summed over."""
+    along = {event.output.slots[at]: letter for at, letter in spread.items() if at in event.output.slots}
+    return replace(shift, along=along)
+
+
+def canonical(shift: Shift, kept: str) -> tuple[object, object, float]:
+    """A shift with its summed letters numbered, for comparison."""
+    names: dict[str, str] = {letter: letter for letter in kept}
+
+    def named(letter: str) -> str:
+        return names.setdefault(letter, f"#{len(names)}")
+
+    factors = []
+    for each in shift.factors:
+        letters = tuple((slot, named(letter)) for slot, letter in sorted(each.letters.items()))
+        factors.append((each.parameter, each.starts, letters, each.power, each.offset))
+    along = tuple((slot, named(letter)) for slot, letter in sorted(shift.along.items()))
+    return along, tuple(factors), round(shift.coefficient, 12)
+
+
+__all__ = [
+    "Gathered",
+    "Letters",
+    "Multiplier",
+    "Route",
+    "Seen",
+    "Shift",
+    "Shifted",
+    "Source",
+    "Spread",
+    "State",
+    "canonical",
+    "put_out",
+    "spread_of",
+]

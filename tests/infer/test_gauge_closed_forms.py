@@ -1,0 +1,437 @@
+"""The continuous part and the signs of small networks: dimensions derived by hand, kinds, and each part acting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import torch
+from tests.zoo.core import C2, Inputs, L, difference, example, model, outputs, randomise, relu, seq
+from torch import nn
+from torch.nn import functional as F
+from torch.nn.utils.parametrizations import weight_norm
+
+from orbitope import SymmetryGroup, symmetries
+
+Numbers = tuple[int, int, int, int, int]
+"""Dimensions of scales, shifts, matrices and rotations, and bits of signs."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """A network whose group is known.
+
+    Attributes:
+        build: makes it.
+        inputs: makes its inputs.
+        parts: what is in the group; what keeps the function exactly only.
+        why: the derivation.
+        kinds: of its matrices, with ``+1`` where they keep the vector of ones.
+        approximate: dimension of what holds at ε = 0 only.
+        scope: which parameters may move.
+        missing: what of the parts is not found yet.
+        awaits: what that takes.
+    """
+
+    build: Callable[[], nn.Module]
+    inputs: Callable[[], Inputs]
+    parts: Numbers
+    why: str
+    kinds: tuple[str, ...] = ()
+    approximate: int = 0
+    scope: str | tuple[str, ...] = "*"
+    missing: Numbers = (0, 0, 0, 0, 0)
+    awaits: str = ""
+
+
+def parts(group: SymmetryGroup) -> Numbers:
+    """The numbers that a form states, counted family by family."""
+    found = group.continuous
+    return (
+        sum(x.dimension for x in found.scalings if not x.approximate and not x.loss),
+        sum(x.dimension for x in found.translations if not x.loss),
+        sum(x.dimension for x in found.matrices),
+        sum(x.dimension for x in found.rotations),
+        group.sign_bits,
+    )
+
+
+def inferred(form: Form) -> tuple[nn.Module, Inputs, SymmetryGroup]:
+    """The network with random weights in float64, its inputs and its group."""
+    net = randomise(form.build()).double().eval()
+    inputs = tuple(x.double() if x.is_floating_point() else x for x in form.inputs())
+    if form.scope == "*":
+        return net, inputs, symmetries(net, inputs)
+    return net, inputs, symmetries(net, inputs, scope=list(form.scope))
+
+
+def ids(count: int, *shape: int) -> Callable[[], Inputs]:
+    """Whole numbers below a count, all of which occur."""
+    generator = torch.Generator().manual_seed(5)
+    size = torch.Size(shape).numel()
+    assert size >= count
+    numbers = torch.cat([torch.arange(count), torch.randint(count, (size - count,), generator=generator)])
+    made = numbers[torch.randperm(size, generator=generator)].reshape(shape)
+    return lambda: (made,)
+
+
+def hidden(
+    function: Callable[[torch.Tensor], torch.Tensor], inside: int, width: int, after: int, up: bool = True,
+    down: bool = True,
+) -> Callable[[], nn.Module]:  # fmt: skip
+    """One hidden layer, with biases or without."""
+    return lambda: model(
+        lambda m, x: m.down(function(m.up(x))), up=L(inside, width, bias=up), down=L(width, after, bias=down)
+    )
+
+
+def gated(function: Callable[[torch.Tensor], torch.Tensor], width: int, up: bool) -> Callable[[], nn.Module]:
+    """A gate with bias, and what it multiplies with or without."""
+    return lambda: model(
+        lambda m, x: m.down(function(m.gate(x)) * m.up(x)), gate=L(4, width), up=L(4, width, bias=up), down=L(width, 2)
+    )
+
+
+class Heads(nn.Module):
+    """Attention by ``scaled_dot_product_attention`` with heads of 3 dimensions for queries, of 2 for values."""
+
+    def __init__(self, width: int, heads: int, kv: int, bias: bool, **options: Any) -> None:
+        super().__init__()
+        self.heads, self.kv, self.options = heads, kv, options
+        self.dim = options.pop("dim", 3)
+        self.turn = options.pop("turn", 0)
+        self.norm = options.pop("norm", False)
+        self.mask = options.pop("mask", False)
+        self.q, self.k = L(width, heads * self.dim, bias=bias), L(width, kv * self.dim, bias=bias)
+        self.v, self.o = L(width, kv * 2, bias=bias), L(heads * 2, 5, bias=bias)
+
+    def turned(self, x: torch.Tensor) -> torch.Tensor:
+        """The leading dimensions turned by the position, in planes of two halves; the others stay."""
+        if not self.turn:
+            return x
+        first, rest = x[..., : self.turn], x[..., self.turn :]
+        half = self.turn // 2
+        angles = torch.arange(x.shape[2], dtype=x.dtype)[:, None] * 0.7 ** torch.arange(half, dtype=x.dtype)
+        angles = torch.cat([angles, angles], -1)
+        other = torch.cat([-first[..., half:], first[..., :half]], -1)
+        first = first * angles.cos() + other * angles.sin()
+        return torch.cat([first, rest], -1) if rest.shape[-1] else first
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        q, k, v = (
+            each(x).unflatten(-1, (n, -1)).transpose(1, 2)
+            for each, n in ((self.q, self.heads), (self.k, self.kv), (self.v, self.kv))
+        )
+        if self.norm:
+            q, k = (F.rms_norm(each, (self.dim,), eps=1e-3) for each in (q, k))
+        q, k = self.turned(q), self.turned(k)
+        t = x.shape[1]
+        mask = torch.ones(t, t, dtype=torch.bool).tril(1) if self.mask else None
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, **self.options)
+        return self.o(mixed.transpose(1, 2).flatten(2))
+
+
+class Classified(nn.Module):
+    """A token of its own before the patches; the answer is read there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.token = nn.Parameter(torch.zeros(1, 1, 5))
+        self.embed, self.attention = L(4, 5), Heads(5, 2, 2, bias=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = torch.tanh(torch.cat([self.token.expand(x.shape[0], -1, -1), self.embed(x)], 1))
+        return self.attention(h)[:, 0]
+
+
+class Positions(nn.Module):
+    """Tokens and positions before a norm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.token, self.position = nn.Embedding(9, 5), nn.Embedding(6, 5)
+        self.norm, self.out = nn.LayerNorm(5, eps=1e-3), L(5, 3)
+
+    def forward(self, numbers: torch.Tensor) -> torch.Tensor:
+        h = self.token(numbers) + self.position(torch.arange(6))
+        return self.out(torch.tanh(self.norm(h)))
+
+
+class Tied(nn.Module):
+    """A table that is read at both ends, with a residual stream between or without."""
+
+    def __init__(self, residual: bool) -> None:
+        super().__init__()
+        self.residual = residual
+        self.table, self.up, self.down = nn.Parameter(torch.zeros(8, 5)), L(5, 7), L(7, 5)
+
+    def forward(self, numbers: torch.Tensor) -> torch.Tensor:
+        h = F.embedding(numbers, self.table)
+        made = self.down(torch.tanh(self.up(h)))
+        return (h + made if self.residual else made) @ self.table.T
+
+
+class Adapted(nn.Module):
+    """A linear map with a low-rank pair beside it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.base, self.out = L(5, 7), L(7, 2)
+        self.a, self.b = nn.Parameter(torch.zeros(3, 5)), nn.Parameter(torch.zeros(7, 3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.out(torch.tanh(self.base(x) + x @ self.a.T @ self.b.T))
+
+
+def recurrent(cell: Callable[..., nn.Module], **options: Any) -> Callable[[], nn.Module]:
+    """A recurrent layer of 4 units and a linear map of all its states."""
+    return lambda: model(lambda m, x: m.out(m.cell(x)[0]), cell=cell(3, 4, batch_first=True, **options), out=L(4, 2))
+
+
+def routed(router: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[], nn.Module]:
+    """Three experts of 4 units of tanh."""
+
+    def forward(m: Any, x: torch.Tensor) -> torch.Tensor:
+        values = torch.stack([expert(x) for expert in m.experts], 1)
+        return (router(m.router(x))[..., None] * values).sum(1)
+
+    return lambda: model(
+        forward, router=L(5, 3), experts=nn.ModuleList(nn.Sequential(L(5, 4), nn.Tanh(), L(4, 2)) for _ in range(3))
+    )
+
+
+def multihead(bias: bool, two: bool) -> Callable[[], nn.Module]:
+    """PyTorch's own attention, of one input or of two through one weight."""
+    mha = nn.MultiheadAttention
+    return lambda: model(
+        (lambda m, x, y: m.a(x, y, y)[0]) if two else (lambda m, x: m.a(x, x, x)[0]),
+        a=mha(6, 2, bias=bias, batch_first=True),
+    )
+
+
+def branches() -> nn.Module:
+    """Three branches of one shape that are added."""
+    made = nn.ModuleList(nn.Sequential(L(3, 4), nn.ReLU(), L(4, 2, bias=False)) for _ in range(3))
+    return model(lambda m, x: m.branches[0](x) + m.branches[1](x) + m.branches[2](x), branches=made)
+
+
+def concatenated() -> nn.Module:
+    """Units of two kinds in one tensor."""
+    return model(
+        lambda m, x: m.out(torch.cat([relu(m.one(x)), torch.tanh(m.two(x))], 1)), one=L(3, 4), two=L(3, 2), out=L(6, 3)
+    )
+
+
+ATTENDED = example((3, 4, 5))
+
+FORMS = {
+    # activations --------------------------------------------------------------------------------------------------
+    "relu": Form(hidden(relu, 3, 5, 2), example((6, 3)), (5, 0, 0, 0, 0), "a positive scale for each unit"),
+    "deep": Form(
+        lambda: seq(L(3, 5), nn.ReLU(), L(5, 4), nn.Tanh(), L(4, 2)), example((6, 3)), (5, 0, 0, 0, 4),
+        "scales of 5 ReLU units, signs of 4 tanh units",
+    ),
+    "leaky": Form(hidden(F.leaky_relu, 3, 4, 2), example((6, 3)), (4, 0, 0, 0, 0), "a positive scale for each unit"),
+    "prelu": Form(
+        lambda: seq(L(3, 4), nn.PReLU(), L(4, 2)), example((6, 3)), (4, 0, 0, 0, 0),
+        "scales; one slope for all cannot be inverted for one unit",
+    ),
+    "tanh": Form(hidden(torch.tanh, 3, 4, 2), example((6, 3)), (0, 0, 0, 0, 4), "odd"),
+    "hardtanh": Form(hidden(F.hardtanh, 3, 5, 2), example((6, 3)), (0, 0, 0, 0, 5), "odd"),
+    "sigmoid": Form(hidden(torch.sigmoid, 3, 6, 2), example((6, 3)), (0, 0, 0, 0, 6), "σ(−z) = 1 − σ(z)"),
+    "sigmoid, no bias behind": Form(
+        hidden(torch.sigmoid, 3, 6, 2, down=False), example((6, 3)), (0, 0, 0, 0, 0), "nothing takes up the one",
+    ),
+    "hardsigmoid": Form(hidden(F.hardsigmoid, 3, 4, 2), example((6, 3)), (0, 0, 0, 0, 4), "as sigmoid"),
+    "relu6": Form(hidden(F.relu6, 3, 4, 2), example((6, 3)), (0, 0, 0, 0, 4), "φ(6 − z) = 6 − φ(z)"),
+    "relu6, no bias before": Form(
+        hidden(F.relu6, 3, 4, 2, up=False), example((6, 3)), (0, 0, 0, 0, 0), "nothing can add the six",
+    ),
+    "sine": Form(hidden(torch.sin, 3, 4, 2), example((6, 3)), (0, 0, 0, 0, 8), "odd, and sin(π − z) = sin z"),
+    "sine, no bias": Form(hidden(torch.sin, 3, 4, 2, up=False), example((6, 3)), (0, 0, 0, 0, 4), "odd"),
+    "square": Form(
+        hidden(lambda z: z**2, 3, 5, 4), example((6, 3)), (5, 0, 0, 0, 5), "(s·z)² = s²·z², and even",
+    ),
+    "cube": Form(hidden(lambda z: z**3, 3, 5, 2), example((6, 3)), (5, 0, 0, 0, 5), "(s·z)³ = s³·z³"),
+    "absolute": Form(hidden(torch.abs, 3, 5, 2), example((6, 3)), (5, 0, 0, 0, 5), "|s·z| = |s|·|z|, and even"),
+    "softplus": Form(hidden(F.softplus, 3, 5, 2), example((6, 3)), (0, 0, 0, 0, 0), "permutations only"),
+    "elu": Form(hidden(F.elu, 3, 5, 2), example((6, 3)), (0, 0, 0, 0, 0), "permutations only"),
+    # linear ---------------------------------------------------------------------------------------------------------
+    "linear": Form(
+        lambda: seq(L(4, 3), L(3, 5)), example((6, 4)), (0, 3, 9, 0, 0), "GL(3), and T³ from bias to bias",
+        kinds=("general",),
+    ),
+    "linear, no bias": Form(
+        lambda: seq(L(4, 3, bias=False), L(3, 5)), example((6, 4)), (0, 0, 9, 0, 0), "GL(3)", kinds=("general",),
+    ),
+    "linear, three": Form(
+        lambda: seq(L(5, 4), L(4, 3), L(3, 6)), example((7, 5)), (0, 7, 25, 0, 0), "GL(4) × GL(3), T⁴⁺³",
+        kinds=("general", "general"),
+    ),
+    # gates ----------------------------------------------------------------------------------------------------------
+    "swiglu": Form(gated(F.silu, 5, up=True), example((6, 4)), (5, 0, 0, 0, 5), "up by D, down by D⁻¹"),
+    "reglu": Form(gated(relu, 3, up=True), example((6, 4)), (6, 0, 0, 0, 3), "and the gate by positive D"),
+    "bilinear": Form(
+        gated(lambda z: z, 3, up=False), example((6, 4)), (6, 0, 0, 0, 6), "two scales and two signs for each unit",
+    ),
+    # norms ----------------------------------------------------------------------------------------------------------
+    "batch norm": Form(
+        lambda: seq(C2(2, 4, 2), nn.BatchNorm2d(4), C2(4, 3, 1)), example((3, 2, 5, 4)), (12, 12, 0, 0, 8),
+        "a channel's W with b and mean, its variance, β with the next map: γ makes up for all; signs but of the "
+        "variance; b, mean, β and the next bias, of which three are free",
+    ),
+    "batch norm, relu": Form(
+        lambda: seq(C2(2, 4, 2), nn.BatchNorm2d(4), nn.ReLU(), C2(4, 3, 2)), example((3, 2, 5, 4)),
+        (12, 8, 0, 0, 4), "the same, but β has no sign, and nothing passes the ReLU",
+    ),
+    "group norm": Form(
+        lambda: seq(C2(2, 6, 2), nn.GroupNorm(2, 6, eps=1e-3), nn.Tanh(), C2(6, 3, 2)), example((3, 2, 5, 4)),
+        (0, 2, 0, 0, 8), "a group's sign with its gains: 2; tanh with gain and bias: 6; a shift of a group's bias",
+        approximate=2,
+    ),
+    "layer norm, gain": Form(
+        lambda: seq(L(3, 5), nn.LayerNorm(5, eps=1e-3), L(5, 2)), example((6, 3)), (5, 11, 0, 0, 6),
+        "γ and β by D; signs of those, and of all with γ; c·1 of 3 columns and b: 4; β into the bias: 5; rows of "
+        "out along 1/γ: 2",
+        approximate=1,
+    ),
+    "layer norm": Form(
+        lambda: seq(L(3, 5), nn.LayerNorm(5, eps=1e-3, elementwise_affine=False), L(5, 2)), example((6, 3)),
+        (0, 6, 6, 0, 1), "O(5) that keeps the ones, and −1; c·1 of 4 writers and 2 readers",
+        kinds=("orthogonal+1",), approximate=1,
+    ),
+    "rms norm": Form(
+        lambda: seq(L(6, 5), nn.RMSNorm(5, eps=1e-3, elementwise_affine=False), L(5, 2)), example((6, 6)),
+        (0, 0, 10, 0, 0), "O(5)", kinds=("orthogonal",), approximate=1,
+    ),
+    "rms norm, gain": Form(
+        lambda: seq(L(6, 5), nn.RMSNorm(5, eps=1e-3), L(5, 2)), example((6, 6)), (5, 0, 0, 0, 10),
+        "γ by D; signs before γ and behind it", approximate=1,
+    ),
+    "positions": Form(
+        Positions, ids(9, 4, 6), (0, 19, 0, 0, 6),
+        "c·1 of 9 tokens and of 6 positions; from tokens to positions 5, of which one is contained; tanh: 5, all: 1",
+        approximate=1, missing=(0, 19, 0, 0, 0), awaits="shifts of tables whose rows are looked up",
+    ),
+    # attention ------------------------------------------------------------------------------------------------------
+    "attention": Form(
+        lambda: Heads(5, 3, 3, bias=False), ATTENDED, (0, 0, 39, 0, 0), "GL(3) × GL(2) for each of 3 heads",
+        kinds=("general", "general"),
+    ),
+    "attention, biases": Form(
+        lambda: Heads(5, 3, 3, bias=True), ATTENDED, (0, 15, 39, 0, 0), "softmax forgets b_k: 9; b_v into b_o: 6",
+        kinds=("general", "general"),
+    ),
+    "attention, causal": Form(
+        lambda: Heads(5, 3, 3, bias=True, is_causal=True), ATTENDED, (0, 15, 39, 0, 0), "a mask changes nothing",
+        kinds=("general", "general"),
+    ),
+    "attention, mask": Form(
+        lambda: Heads(5, 3, 3, bias=True, mask=True), ATTENDED, (0, 15, 39, 0, 0), "a mask changes nothing",
+        kinds=("general", "general"), missing=(0, 9, 0, 0, 0), awaits="scores that a constant mask hides in part",
+    ),
+    "grouped queries": Form(
+        lambda: Heads(5, 4, 2, bias=True, enable_gqa=True), ATTENDED, (0, 10, 26, 0, 0),
+        "GL(3) × GL(2) for each of 2 keys; b_k: 6; b_v: 4", kinds=("general", "general"),
+    ),
+    "rotary": Form(
+        lambda: Heads(5, 2, 2, bias=False, dim=4, turn=4), ATTENDED, (4, 0, 8, 4, 4),
+        "scale, angle and sign of 2 planes for each of 2 heads, of which half a turn is a sign; GL(2) on v·o",
+        kinds=("general",),
+    ),
+    "partly rotary": Form(
+        lambda: Heads(5, 2, 2, bias=False, dim=5, turn=2), ATTENDED, (2, 0, 26, 2, 2),
+        "one plane for each of 2 heads, GL(3) on the rest, GL(2) on v·o", kinds=("general", "general"),
+        missing=(0, 0, 0, 2, 0), awaits="rotations of planes next to entries that do not turn",
+    ),
+    "norms of queries and keys": Form(
+        lambda: Heads(5, 2, 2, bias=True, norm=True), ATTENDED, (0, 4, 14, 0, 0),
+        "O(3) and GL(2) for each of 2 heads; b_v into b_o; b_k is before a norm", kinds=("general", "orthogonal"),
+        approximate=4,
+    ),
+    "class token": Form(
+        Classified, example((3, 4, 4)), (0, 10, 26, 0, 5), "keys in two runs: as attention; signs of 5 tanh",
+        kinds=("general", "general"), missing=(0, 6, 0, 0, 0), awaits="one bias of keys that lie in several runs",
+    ),
+    "multihead": Form(
+        multihead(True, two=False), example((3, 4, 6)), (0, 12, 36, 0, 0), "one weight for q, k and v",
+        kinds=("general", "general"),
+    ),
+    "multihead, no bias": Form(
+        multihead(False, two=False), example((3, 4, 6)), (0, 0, 36, 0, 0), "the same", kinds=("general", "general"),
+    ),
+    "multihead of two": Form(
+        multihead(True, two=True), example((3, 4, 6), (3, 5, 6)), (0, 12, 36, 0, 0), "parts of one weight",
+        kinds=("general", "general"),
+    ),
+    # recurrent ------------------------------------------------------------------------------------------------------
+    "lstm": Form(recurrent(nn.LSTM), example((3, 5, 3)), (0, 16, 0, 0, 4), "two biases in 4 gates; h, c and g"),
+    "lstm, no bias": Form(recurrent(nn.LSTM, bias=False), example((3, 5, 3)), (0, 0, 0, 0, 4), "h, c and g"),
+    "lstm, two layers": Form(recurrent(nn.LSTM, num_layers=2), example((3, 5, 3)), (0, 32, 0, 0, 8), "twice"),
+    "gru": Form(recurrent(nn.GRU), example((3, 5, 3)), (0, 8, 0, 0, 4), "two biases in r and z; h and n"),
+    "rnn, tanh": Form(recurrent(nn.RNN), example((3, 5, 3)), (0, 4, 0, 0, 4), "two biases; h"),
+    "rnn, relu": Form(
+        recurrent(nn.RNN, nonlinearity="relu"), example((3, 5, 3)), (4, 4, 0, 0, 0), "two biases; W_hh by D·W·D⁻¹",
+    ),
+    # others ---------------------------------------------------------------------------------------------------------
+    "experts, softmax": Form(
+        routed(lambda z: z.softmax(-1)), example((6, 5)), (0, 6, 0, 0, 12), "softmax forgets 5 columns and the bias",
+    ),
+    "experts, sigmoid": Form(routed(torch.sigmoid), example((6, 5)), (0, 0, 0, 0, 12), "sigmoid forgets nothing"),
+    "weight norm": Form(
+        lambda: seq(weight_norm(L(3, 5)), nn.Tanh(), L(5, 3)), example((6, 3)), (5, 0, 0, 0, 10),
+        "lengths of rows; signs of v with g, and of g with the bias and the next map",
+    ),
+    "low rank, frozen": Form(
+        Adapted, example((6, 5)), (0, 0, 9, 0, 0), "GL(3); signs would move the frozen map", kinds=("general",),
+        scope=("a", "b", "out.*"),
+    ),
+    "low rank": Form(Adapted, example((6, 5)), (0, 0, 9, 0, 7), "GL(3); signs of 7 tanh", kinds=("general",)),
+    "tied": Form(
+        lambda: Tied(False), ids(8, 4, 3), (0, 0, 25, 0, 7), "the table and down contragrediently, up against it",
+        kinds=("general",),
+    ),
+    "tied stream": Form(
+        lambda: Tied(True), ids(8, 4, 3), (0, 0, 10, 0, 7), "what is written is read by the same table: O(5)",
+        kinds=("orthogonal",),
+    ),
+    "concatenation": Form(concatenated, example((6, 3)), (4, 0, 0, 0, 2), "scales of one branch, signs of the other"),
+    "branches": Form(branches, example((6, 3)), (12, 0, 0, 0, 0), "scales of 3 branches of 4 units"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_closed_form(name: str) -> None:
+    """Every number by hand; every part by itself keeps the function, and moves parameters."""
+    form = FORMS[name]
+    net, inputs, group = inferred(form)
+    found = parts(group)
+    assert [a + b for a, b in zip(found, form.missing, strict=True)] == list(form.parts), form.why
+    assert group.dimension == sum(found[:4])
+    assert group.dimension_of(approximate=True) == group.dimension + form.approximate
+    assert tuple(sorted(x.kind + "+1" * x.ones for x in group.continuous.matrices)) == form.kinds
+    params = {key: tensor.clone() for key, tensor in net.state_dict().items()}
+    before = outputs(net, params, inputs)
+    for part, count in (
+        ("scales", found[0]),
+        ("translations", found[1]),
+        ("matrices", found[2] + found[3]),
+        ("signs", found[4]),
+    ):
+        moved = group.sample(1, parts=(part,)).act(params)
+        assert difference(before, outputs(net, moved, inputs)) < 1e-9, part
+        assert any(not torch.equal(moved[key], params[key]) for key in params) == (count > 0), part
+
+
+@pytest.mark.parametrize("widths", [(2,), (5, 3), (4, 1, 6)])
+def test_perceptrons_of_any_depth(widths: tuple[int, ...]) -> None:
+    """Scales of ReLU, or signs of tanh, of every hidden unit."""
+    sizes = (3, *widths, 2)
+    for activation, expected in ((nn.ReLU, (sum(widths), 0)), (nn.Tanh, (0, sum(widths)))):
+        layers = [L(a, b) for a, b in pairwise(sizes)]
+        net = seq(*(part for layer in layers[:-1] for part in (layer, activation())), layers[-1])
+        group = symmetries(net, (torch.randn(4, 3),))
+        assert (group.dimension, group.sign_bits) == expected
