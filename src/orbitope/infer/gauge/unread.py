@@ -6,7 +6,7 @@ are multiplied with. Behind a gain γ the same is added to w·γ, and a bias β 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
@@ -14,7 +14,7 @@ from orbitope.graph import Node
 from orbitope.infer.gauge.entries import Entries, Reader
 from orbitope.infer.gauge.events import Event, Meeting
 from orbitope.infer.gauge.following import follow
-from orbitope.infer.gauge.leaves import Slot
+from orbitope.infer.gauge.leaves import Slot, Starts
 from orbitope.infer.gauge.routes import Letters, Multiplier, Route, Shift, Source, State
 
 
@@ -26,52 +26,91 @@ class _Norm:
     bias: Entries | None
 
 
+@dataclass(frozen=True)
+class _Part:
+    """One leaf of a product in which a leaf of a weight meets a centred value."""
+
+    event: Event
+    weight: Meeting
+    x: Meeting
+    entries: Entries
+    norm: _Norm
+
+
 def unread(reader: Reader, node: Node) -> Iterator[Route]:
     """What may be added to the weights of a product because the other operand is centred."""
     if reader.reading(node):
         return  # the other readings are followed from the parameter
+    met: dict[tuple[str, Starts], list[_Part | None]] = {}
     for event in reader.events.get(node.name, ()):
         for k in (0, 1):
             weight, x = event.operands.get(k), event.operands.get(1 - k)
-            if weight is None or x is None:
+            entries = None if weight is None or x is None else reader.entries(weight, alone=True)
+            if entries is None or weight is None or x is None:
                 continue
-            entries = reader.entries(weight, alone=True)
-            if entries is None or not entries.plain or reader.held(entries.parameter):
-                continue
-            norm = _centred(reader, x, event)
-            route = None if norm is None else _spared(reader, entries, weight, x, event, norm)
-            if route is not None:
-                yield route
+            norm = _centred(reader, x, event) if entries.plain and not reader.held(entries.parameter) else None
+            part = None if norm is None else _Part(event, weight, x, entries, norm)
+            met.setdefault(entries.leaf, []).append(part)
+    for parts in met.values():
+        known = [part for part in parts if part is not None]
+        route = _spared(reader, known) if len(known) == len(parts) else None
+        if route is not None:
+            yield route
 
 
-def _spared(reader: Reader, entries: Entries, weight: Meeting, x: Meeting, event: Event, norm: _Norm) -> Route | None:
-    """The route of what is added to a weight, and on to what takes up the part of the bias."""
-    gain, bias = norm.gain, norm.bias
-    free = Letters()
-    letters = {at: free.take() for at in weight.slots if at[0] not in event.mixed}
-    summed = {at: free.take() for at in weight.slots if at[0] in event.mixed}
+def _spared(reader: Reader, parts: Sequence[_Part]) -> Route | None:
+    """The route of what is added to a weight, and on to what takes up the part of the bias.
+
+    Args:
+        reader: of the program.
+        parts: all places where the leaf of the weight is read; what is added to it must not be seen in any.
+    """
+    free, entries = Letters(), parts[0].entries
+    leaf = reader.leaves.of(reader.fields.axes(entries.node.name))[entries.starts]
+    letters = {slot: free.take() for slot in leaf.slots}
+    read = [_reading(part, letters) for part in parts]
+    first = read[0]
+    if first is None or any(each is None or each[:3] != first[:3] for each in read):
+        return None
+    summed, factors, state_factors, _ = first
+    if not set(letters) <= {entries.slots[slot] for slot in parts[0].weight.slots.values()}:
+        return None
+    slots = tuple(slot for slot in letters if slot not in summed)
+    source = Source(entries.parameter, entries.starts, slots)
+    route = Route(source, tuple(leaf.slots[s] for s in slots), "".join(letters[slot] for slot in slots))
+    own = {slot: letter for slot, letter in letters.items() if factors or slot not in summed}
+    route.terms.append((*entries.leaf, Shift(own, factors)))
+    state: State = {}
+    for part, (*_, out) in zip(parts, filter(None, read), strict=True):
+        if state_factors is None:
+            continue
+        for name in reader.in_every_reading(part.event):
+            state.setdefault(name, {}).setdefault(part.event.output.starts, []).append(Shift(out, state_factors))
+    return follow(reader, route, state, free)
+
+
+_Reading = tuple[frozenset[Slot], tuple[Multiplier, ...], tuple[Multiplier, ...] | None, dict[Slot, str]]
+"""The slots of a weight that are summed over, its factors, those of the value's shift, and along what that varies."""
+
+
+def _reading(part: _Part, letters: Mapping[Slot, str]) -> _Reading | None:
+    """How one leaf of a product reads what is added to a weight."""
+    event, x, norm = part.event, part.x, part.norm
+    own = {at: letters[part.entries.slots[slot]] for at, slot in part.weight.slots.items()}
+    summed = {at: letter for at, letter in own.items() if at[0] in event.mixed}
     if set(summed) != {at for at in x.slots if at[0] in event.mixed}:
         return None
 
     def along(each: Entries, power: float) -> Multiplier:
         """A parameter of the norm, with the letters of the indices that are summed over."""
-        own = {each.slots[x.slots[at]]: letter for at, letter in summed.items()}
-        return Multiplier(each.parameter, each.starts, own, power)
+        found = {each.slots[x.slots[at]]: letter for at, letter in summed.items()}
+        return Multiplier(each.parameter, each.starts, found, power)
 
-    factors = () if gain is None else (along(gain, -1.0),)
-    varied = letters if gain is None else {**letters, **summed}
-    own = {entries.slots[weight.slots[at]]: letter for at, letter in varied.items()}
-    slots = tuple(entries.slots[weight.slots[at]] for at in letters)
-    leaf = reader.leaves.of(reader.fields.axes(entries.node.name))[entries.starts]
-    source = Source(entries.parameter, entries.starts, slots)
-    route = Route(source, tuple(leaf.slots[s] for s in slots), "".join(letters.values()))
-    route.terms.append((*entries.leaf, Shift(own, factors)))
-    state: State = {}
-    if bias is not None:
-        out = {event.output.slots[at]: letter for at, letter in letters.items() if at in event.output.slots}
-        for name in reader.in_every_reading(event):
-            state[name] = {event.output.starts: [Shift(out, (along(bias, 1.0), *factors))]}
-    return follow(reader, route, state, free)
+    factors = () if norm.gain is None else (along(norm.gain, -1.0),)
+    shifted = None if norm.bias is None else (along(norm.bias, 1.0), *factors)
+    out = {event.output.slots[at]: own[at] for at in own if at not in summed and at in event.output.slots}
+    slots = frozenset(part.entries.slots[part.weight.slots[at]] for at in summed)
+    return slots, factors, shifted, out
 
 
 def _centred(reader: Reader, x: Meeting, event: Event) -> _Norm | None:
