@@ -44,6 +44,7 @@ def verdict(record: Record) -> str:
         of that size.
         ``unsound``: an element changes the function.
         ``random``: the model does not even agree with itself, run twice.
+        ``chaotic``: one rounding of the parameters changes the outputs in their leading digits; nothing can be tried.
         ``failed``: something before that did not work.
         ``skipped``: there is nothing to measure under this name.
     """
@@ -54,6 +55,8 @@ def verdict(record: Record) -> str:
     )
     if itself > ROUNDING:
         return "random"
+    if record.get("sensitivity", 0.0) > ROUNDING:
+        return "chaotic"
     every = record.get("error every part", 0.0)  # matrices and scales may be badly conditioned, within bounds
     if every is None or not every <= max(CONDITIONED, 100 * record.get("self error lowered", 0.0)):
         return "unsound"

@@ -60,13 +60,22 @@ def try_lowered(program: Any, graph: Graph, elements: Sequence[Element]) -> Reco
     return {
         "error lowered": max(errors, default=0.0),
         "error every part": _difference(before, run(every.act(wide))),
-        "self error lowered": _difference(
-            before, run(wide)
-        ),  # programs that draw random numbers differ from themselves
+        "self error lowered": _difference(before, run(wide)),  # of programs that draw random numbers
+        "sensitivity": _difference(before, run(_rounded(wide))),
         "finite": all(bool(x.isfinite().all()) for x in live),
         "recast": arithmetic.recast,
         "varies": any(float(x.double().std()) > 0 for x in live if x.numel() > 1),
     }
+
+
+def _rounded(params: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Parameters that differ by about one rounding: what a program makes of that is no fault of a symmetry."""
+    generator = torch.Generator().manual_seed(0)
+    moved = {}
+    for name, tensor in params.items():
+        noise = torch.rand(tensor.shape, generator=generator, dtype=torch.float64) - 0.5
+        moved[name] = tensor * (1 + torch.finfo(torch.float64).eps * noise) if tensor.is_floating_point() else tensor
+    return moved
 
 
 def try_real(
