@@ -4,7 +4,8 @@ Run: python benchmarks/cost.py [NAME …] [--slope] [--json FILE]
 
 Models are built on the meta device: no weight is ever made. The shapes need `transformers` (llama-7b, mixtral-8x7b,
 deepseek-v3), `diffusers` (sdxl-unet) or `torchvision` (resnet-50); shapes whose library is missing are left out.
-Inference is the best of three runs, the rest is run once. `--slope` measures Llama at 2, 4, 8, 16 and 32 layers.
+Inference is the best of three runs, with and without the continuous part; the rest is run once. `--slope` measures
+Llama at 2, 4, 8, 16 and 32 layers.
 Seconds depend on the machine; the ratios do not.
 """
 
@@ -21,6 +22,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 Made = tuple[Any, tuple[Any, ...], dict[str, Any]]
 """A module in evaluation mode on the meta device, and its example inputs."""
@@ -122,6 +124,7 @@ def measure(name: str, settings: dict[str, Any], send: Any) -> None:
     import torch
 
     from orbitope.frontends import lower, trace
+    from orbitope.group.continuous import Continuous
     from orbitope.infer import infer
 
     library, build = BUILDERS[name]
@@ -140,20 +143,28 @@ def measure(name: str, settings: dict[str, Any], send: Any) -> None:
     start = time.perf_counter()
     graph = lower(program)
     figures["lower"] = time.perf_counter() - start
-    taken = []
-    for _ in range(3):
-        start = time.perf_counter()
-        group = infer(graph)
-        taken.append(time.perf_counter() - start)
-    figures["infer"] = min(taken)
+    with mock.patch("orbitope.infer.continuous", lambda *_: lambda *_: Continuous()):
+        figures["discrete"] = min(_seconds(infer, graph) for _ in range(3))
+    figures["peak without"] = _peak()
+    figures["infer"] = min(_seconds(infer, graph) for _ in range(3))
+    group = infer(graph)
     figures |= {
         "nodes": len(graph.nodes),
+        "dimension": group.dimension,
+        "sign bits": group.sign_bits,
         "units": len(group.units),
         "log10 order": group.log10_order,
         "unknown": len({d.reason for d in group.diagnostics if d.unknown}),
         "peak": _peak(),
     }
     send.send(figures)
+
+
+def _seconds(function: Callable[..., Any], *args: Any) -> float:
+    """How long a call takes."""
+    start = time.perf_counter()
+    function(*args)
+    return time.perf_counter() - start
 
 
 def _peak() -> int:
@@ -187,8 +198,8 @@ def main() -> None:
     if wanted.slope:
         cases = [("llama-7b", {"layers": layers}) for layers in (2, 4, 8, 16, 32)]
     found = []
-    heads = " ".join(f"{head:>8}" for head in ("export", "trace", "lower", "infer"))
-    print(f"{'shape':24} {heads} {'infer/export':>13} {'nodes':>7} {'MiB':>6}")
+    heads = " ".join(f"{head:>8}" for head in ("export", "trace", "lower", "discrete", "infer"))
+    print(f"{'shape':24} {heads} {'infer/export':>13} {'nodes':>7} {'MiB':>6} {'without':>7}")
     for name, settings in cases:
         figures = run(name, **settings)
         label = f"{name} {settings or ''}".strip()
@@ -196,10 +207,11 @@ def main() -> None:
             print(f"{label:24} failed")
             continue
         found.append({"shape": label, **figures})
-        times = " ".join(f"{figures[key]:8.2f}" for key in ("export alone", "trace", "lower", "infer"))
-        order = f"10^{figures['log10 order']:.1f}"
+        times = " ".join(f"{figures[key]:8.2f}" for key in ("export alone", "trace", "lower", "discrete", "infer"))
+        order = f"10^{figures['log10 order']:.1f} {figures['dimension']} flat 2^{figures['sign bits']}"
         ratio = figures["infer"] / figures["export alone"]
-        print(f"{label:24} {times} {ratio:13.3f} {figures['nodes']:7} {figures['peak']:6}  {order}")
+        peaks = f"{figures['peak']:6} {figures['peak without']:7}"
+        print(f"{label:24} {times} {ratio:13.3f} {figures['nodes']:7} {peaks}  {order}")
     if wanted.json:
         wanted.json.write_text(json.dumps(found, indent=1))
 

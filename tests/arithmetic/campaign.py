@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -12,7 +13,8 @@ import flint
 import numpy as np
 import torch
 
-from orbitope.arithmetic import Ball, BallArithmetic, ExactArithmetic
+from orbitope.arithmetic import ArbArithmetic, Ball, ExactArithmetic, NormArithmetic, NormBall
+from orbitope.arithmetic.exact import LOWEST
 from orbitope.errors import EnclosureError
 
 U = 2.0**-53
@@ -91,44 +93,108 @@ def ball(rng: np.random.Generator, shape: tuple[int, ...], kind: str | None = No
 
 
 def point(rng: np.random.Generator, x: Ball) -> Any:
-    """One exact point of each ball, an end more often than not."""
+    """One exact point of each ball, an end more often than not; of samples with norms, within these too."""
     if x.radius is None:
-        return rationals(x.center)
+        return EXACT.lift(torch.tensor(np.array(x.center)))
     where = rng.choice([-1.0, 1.0, 1.0, -1.0, 0.0, 0.625, -0.3], x.shape)
     if rng.random() < 0.3:
         where = np.full(x.shape, rng.choice([-1.0, 1.0]))
-    return rationals(x.center) + rationals(x.radius) * rationals(where)
+    if rng.random() < 0.2:  # one entry alone may move as far as the norm lets it
+        where = where * (np.arange(where.size).reshape(where.shape) % where.size == rng.integers(max(1, where.size)))
+    moved = rationals(x.radius) * rationals(where)
+    if isinstance(x, NormBall) and x.norm is not None:
+        moved = _within(moved, x.norm, x.axis)
+    return EXACT.add(EXACT.lift(torch.tensor(np.array(x.center))), moved)
+
+
+def _within(moved: Any, norm: Any, axis: int) -> Any:
+    """Deviations, shrunk in those runs whose 2-norm exceeds the given one."""
+    rows = np.moveaxis(moved, axis, 0).copy()
+    runs = rows.reshape(norm.size, -1)  # a view
+    for row, limit in zip(runs, norm.tolist(), strict=True):
+        square = sum((v * v for v in row), flint.fmpq(0))
+        if math.isfinite(limit) and square > rational(limit) ** 2:
+            factor = rational(limit) ** 2 / square  # its root lies between itself and one
+            with flint.ctx.workprec(80):
+                shrink = (flint.arb(factor).sqrt() * (1 - flint.arb(2) ** -60)).lower().fmpq()
+            row[:] = [v * shrink for v in row]
+            assert sum((v * v for v in row), flint.fmpq(0)) <= rational(limit) ** 2
+    return np.moveaxis(rows, 0, axis)
 
 
 class Campaign:
-    """Counts entry checks and collects escapes: exact values outside their ball."""
+    """Counts checks by rule and collects escapes: exact values outside their ball, samples outside their norm."""
 
-    def __init__(self, arithmetic: BallArithmetic, seed: int) -> None:
+    def __init__(self, arithmetic: Any, seed: int) -> None:
         self.arithmetic = arithmetic
         self.rng = np.random.default_rng(seed)
-        self.checks = 0
-        self.refused = 0
+        self.counts: Counter[str] = Counter()
+        self.refusals: Counter[str] = Counter()
+        self.norms: Counter[str] = Counter()
         self.escapes: list[str] = []
 
-    def compare(self, what: str, result: Ball, values: Any) -> None:
+    @property
+    def checks(self) -> int:
+        """Entries compared."""
+        return sum(self.counts.values())
+
+    @property
+    def refused(self) -> int:
+        """Operations refused."""
+        return sum(self.refusals.values())
+
+    def dress(self, x: Ball, first: bool = True) -> Any:
+        """An operand in this arithmetic: Arb's balls, or samples with norms that are often smaller than the radii's."""
+        if isinstance(self.arithmetic, ArbArithmetic):
+            return self.arithmetic.ball(x)
+        marked = isinstance(self.arithmetic, NormArithmetic) and x.shape and (first or self.rng.random() < 0.3)
+        if not marked or x.radius is None:
+            return NormBall(x.center) if marked else x
+        axis = 0 if self.rng.random() < 0.8 else int(self.rng.integers(len(x.shape)))
+        count = x.shape[axis]
+        own = NormArithmetic._norm(self.arithmetic, x.radius, axis, count)
+        return NormBall(x.center, x.radius, own * self.rng.choice([1.0, 0.5, 0.05], count), axis)
+
+    def compare(self, what: str, result: Any, values: Any) -> None:
         """Compare balls with exact rationals, or with functions that give Arb values."""
         values = np.asarray(values, dtype=object)
-        assert result.center.shape == values.shape, what
-        radius = np.zeros(result.shape) if result.radius is None else result.radius
-        for c, r, value in zip(result.center.ravel().tolist(), radius.ravel().tolist(), values.ravel(), strict=True):
-            self.checks += 1
-            if not (_arb_inside(value, c, r) if callable(value) else abs(value - rational(c)) <= rational(r)):
-                self.escapes.append(f"{what}: {c!r} ± {r!r}")
+        assert tuple(self.arithmetic.shape(result)) == values.shape, what
+        inside = values.ravel().tolist()
+        for (c, r), value in zip(ends(result), inside, strict=True):
+            self.counts[what] += 1
+            if not holds(value, c, r):
+                self.escapes.append(f"{what}: {c} ± {r}")
+        if isinstance(result, NormBall) and result.norm is not None and result.norm.size:
+            self._compare_norms(what, result, values)
 
-    def run(self, what: str, operation: Callable[[Any, Any], Any], *operands: Ball) -> None:
-        """One operation on balls and on points of them; a refusal is no escape."""
-        points = [point(self.rng, x) for x in operands]
+    def _compare_norms(self, what: str, result: NormBall, values: Any) -> None:
+        assert result.norm is not None
+        rows = np.moveaxis(values, result.axis, 0).reshape(result.norm.size, -1)
+        centers = np.moveaxis(result.center, result.axis, 0).reshape(result.norm.size, -1)
+        for row, center, limit in zip(rows, centers, result.norm.tolist(), strict=True):
+            if not (math.isfinite(limit) and np.isfinite(center).all()):
+                continue
+            self.norms[what] += 1
+            if not _norm_holds(row.tolist(), center.tolist(), limit):
+                self.escapes.append(f"{what}: a norm of {limit}")
+
+    def run(self, what: str, operation: Callable[[Any, Any], Any], *operands: Ball, oracle: Any = None) -> None:
+        """One operation on balls and on points of them; a refusal is no escape.
+
+        Args:
+            what: the rule.
+            operation: ``operation(arithmetic, operands)``.
+            operands: balls.
+            oracle: gives values from the points; by default the operation itself, in rationals.
+        """
+        dressed = [self.dress(x, k == 0) for k, x in enumerate(operands)]
+        points = [point(self.rng, y if isinstance(y, Ball) else x) for x, y in zip(operands, dressed, strict=True)]
         try:
-            result = operation(self.arithmetic, list(operands))
+            result = operation(self.arithmetic, dressed)
         except EnclosureError:
-            self.refused += 1
+            self.refusals[what] += 1
             return
-        self.compare(what, result, operation(EXACT, points))
+        self.compare(what, result, operation(EXACT, points) if oracle is None else oracle(*points))
 
     def elementwise(self, rounds: int = 1, size: int = 40) -> None:
         """Sums, products, quotients and orders of every kind with every kind."""
@@ -226,12 +292,7 @@ class Campaign:
 
     def transcendental(self, name: str, x: Ball, k: int = 0) -> None:
         """One elementary function on points of balls."""
-        try:
-            result = self.arithmetic.function(name, x)
-        except EnclosureError:
-            self.refused += 1
-            return
-        self.compare(name, result, [partial(exact_value, name, v) for v in point(self.rng, x)])
+        self.run(name, lambda a, v: a.function(name, v[0]), x, oracle=partial(_mapped, name))
 
     def log_softmaxes(self, rounds: int = 1) -> None:
         """Rows of logits, also with entries far apart and equal entries."""
@@ -239,18 +300,17 @@ class Campaign:
             x = ball(self.rng, (6, 5), "normal", radius)
             x = Ball(x.center * scale, None if x.radius is None else x.radius * scale)
             x.center[0] = x.center[0, 0]
-            values = point(self.rng, x)
-            result = self.arithmetic.log_softmax(x, 1)
-            exact = [[partial(_log_softmax, row.tolist(), k) for k in range(5)] for row in values]
-            self.compare("log_softmax", result, exact)
+            self.run("log_softmax", lambda a, v: a.log_softmax(v[0], 1), x, oracle=log_softmaxes)
+            self.run("softmax", lambda a, v: a.softmax(v[0], 1), x, oracle=softmaxes)
 
     def compositions(self, rounds: int = 30) -> None:
         """Random programs: a few layers of everything, then one elementary function."""
         for _ in range(rounds):
             shape, depth = (4, 5), int(self.rng.integers(2, 7))
             kind = str(self.rng.choice(["normal", "dyadic", "near_one", "f32", "bf16"]))
-            x = ball(self.rng, shape, kind, str(self.rng.choice(RADII[:4])))
-            value = point(self.rng, x)
+            start = ball(self.rng, shape, kind, str(self.rng.choice(RADII[:4])))
+            x = self.dress(start)
+            value = point(self.rng, x if isinstance(x, Ball) else start)
             for _ in range(depth):
                 x, value = self.step(x, value)
             self.compare("composition", x, value)
@@ -258,12 +318,13 @@ class Campaign:
             values = [[partial(exact_value, name, v) for v in row] for row in value]
             self.compare(f"composition, {name}", self.arithmetic.function(name, x), values)
 
-    def step(self, x: Ball, value: Any) -> tuple[Ball, Any]:
+    def step(self, x: Any, value: Any) -> tuple[Any, Any]:
         """One random operation, on balls and on rationals."""
         a, rng = self.arithmetic, self.rng
         w = ball(rng, (5, 5), "normal", str(rng.choice(RADII[:4])))
         b = ball(rng, x.shape, "f32", str(rng.choice(RADII[:4])))
         v, c = point(rng, w), point(rng, b)
+        w, b = (self.arithmetic.ball(y) if isinstance(a, ArbArithmetic) else y for y in (w, b))
         one = (a.full(x.shape, 1), EXACT.full(x.shape, 1))
 
         def shifted(s: Any, y: Any) -> Any:
@@ -300,17 +361,96 @@ def exact_value(name: str, x: Any) -> Any:
     return getattr(flint.arb(x), name)()
 
 
+def _mapped(name: str, values: Any) -> Any:
+    flat = [partial(exact_value, name, v) for v in values.ravel().tolist()]
+    return array(flat, values.shape)
+
+
+def array(entries: list[Any], shape: tuple[int, ...]) -> Any:
+    result = np.empty(len(entries), dtype=object)
+    result[:] = entries
+    return result.reshape(shape)
+
+
 def _log_softmax(row: list[Any], k: int) -> Any:
-    """One entry, shifted by the largest so that nothing overflows the precision."""
-    logits = [flint.arb(v - max(row)) for v in row]
-    return logits[k] - sum((v.exp() for v in logits), flint.arb(0)).log()
+    """One entry, shifted by the largest so that nothing overflows the precision; hidden entries take no part."""
+    shown = [v for v in row if v is not LOWEST]
+    logits = [flint.arb(v - max(shown)) for v in shown]
+    return flint.arb(row[k] - max(shown)) - sum((v.exp() for v in logits), flint.arb(0)).log()
 
 
-def _arb_inside(value: Callable[[], Any], c: float, r: float) -> bool:
-    """Whether an Arb value lies in a ball; the precision grows from 256 bits until that is decided."""
+def _softmax(row: list[Any], k: int) -> Any:
+    return flint.arb(0) if row[k] is LOWEST else _log_softmax(row, k).exp()
+
+
+def log_softmaxes(values: Any) -> Any:
+    rows = [row.tolist() for row in values]
+    return array(
+        [LOWEST if row[k] is LOWEST else partial(_log_softmax, row, k) for row in rows for k in range(len(row))],
+        values.shape,
+    )
+
+
+def softmaxes(values: Any) -> Any:
+    rows = [row.tolist() for row in values]
+    return array([partial(_softmax, row, k) for row in rows for k in range(len(row))], values.shape)
+
+
+def ends(result: Any) -> Iterator[tuple[Any, Any]]:
+    """Midpoint and radius of every ball."""
+    if isinstance(result, Ball):
+        radius = np.zeros(result.shape) if result.radius is None else result.radius
+        yield from zip(
+            result.center.ravel().tolist(), np.broadcast_to(radius, result.shape).ravel().tolist(), strict=True
+        )
+        return
+    for value in result.ravel().tolist():
+        yield value.mid(), value.rad()
+
+
+def holds(value: Any, c: Any, r: Any) -> bool:
+    """Whether a value lies in a ball; −∞ must be known exactly."""
+    if value is LOWEST:
+        return bool(r == 0) and (c == -math.inf if isinstance(c, float) else not c.is_finite() and c < 0)
+    if callable(value):
+        return _arb_inside(value, c, r)
+    if isinstance(c, float):
+        return math.isfinite(c) and bool(abs(value - rational(c)) <= rational(r))
+    return bool(c.is_finite()) and bool(abs(value - c.fmpq()) <= r.fmpq())
+
+
+def _norm_holds(row: list[Any], center: list[float], limit: float) -> bool:
+    """Whether Σ (value − midpoint)² ≤ limit²."""
+    if not any(callable(v) for v in row):
+        return bool(
+            sum(((v - rational(c)) ** 2 for v, c in zip(row, center, strict=True)), flint.fmpq(0))
+            <= rational(limit) ** 2
+        )
+    for bits in (256, 1024, 8192, 65536):
+        with flint.ctx.workprec(bits):
+            terms = ((v() if callable(v) else flint.arb(v)) - flint.arb(c) for v, c in zip(row, center, strict=True))
+            distance, most = sum((t * t for t in terms), flint.arb(0)), flint.arb(limit) * flint.arb(limit)
+            if distance <= most or distance > most:
+                return bool(distance <= most)
+    raise AssertionError(f"undecided: {limit!r}")
+
+
+def _arb_inside(value: Callable[[], Any], c: Any, r: Any) -> bool:
+    """Whether an Arb value lies in a ball; the precision grows from 256 bits until that is decided.
+
+    Of Arb's own balls, which may be narrower than 2⁻⁶⁵⁵³⁶, it is enough that the value is not shown to lie outside.
+    """
     for bits in (256, 1024, 8192, 65536):
         with flint.ctx.workprec(bits):
             distance, radius = abs(value() - flint.arb(c)), flint.arb(r)
             if distance <= radius or distance > radius:
                 return bool(distance <= radius)
+    if not isinstance(c, float):
+        return True
     raise AssertionError(f"undecided: {c!r} ± {r!r}")
+
+
+if __name__ == "__main__":
+    import runpy
+
+    runpy.run_module("tests.arithmetic.table", run_name="__main__")

@@ -138,13 +138,18 @@ def test_refusals() -> None:
         EXACT.integers(EXACT.full((1,), 0.5))
 
 
-def test_padding_with_minus_infinity_only_reaches_maxima() -> None:
-    """A maximum absorbs it, a sum refuses it."""
+def test_minus_infinity_is_refused_where_it_is_no_limit() -> None:
+    """A maximum absorbs it, a sum keeps it, a product refuses it."""
     x = EXACT.pad(EXACT.full((2,), -3), [(1, 1)], -math.inf)
     assert fractions(EXACT.amax(x, (0,))) == [Fraction(-3)]
     assert fractions(EXACT.maximum(x, EXACT.full((4,), -4))) == [-4, -3, -3, -4]
-    with pytest.raises(TypeError):
-        EXACT.add(x, x)
+    assert EXACT.hidden(EXACT.add(x, x)).tolist() == EXACT.hidden(x).tolist() == [1, 0, 0, 1]
+    assert EXACT.hidden(EXACT.sub(x, EXACT.full((4,), 1))).tolist() == [1, 0, 0, 1]
+    for refused in (EXACT.mul, EXACT.div):
+        with pytest.raises(TypeError):
+            refused(x, x)
+    with pytest.raises(EnclosureError):
+        EXACT.sub(x, x)
 
 
 def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

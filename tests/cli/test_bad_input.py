@@ -171,7 +171,8 @@ SNAPSHOTS = {
         ("inspect", "symmetry.json"),
         "error[E105] 'symmetry.json' does not name a model\n"
         "  got  a JSON file\n"
-        "  fix  if it is a symmetry file, pass --symmetry symmetry.json\n",
+        "  fix  if it is a symmetry file, inspect, twin and align take it as --symmetry symmetry.json; others run the "
+        "model\n",
     ),
     "a demonstration network that does not exist": (
         ("inspect", "demo:digits-resnet"),
@@ -226,7 +227,8 @@ SNAPSHOTS = {
     "no such data": (
         ("explain", "models.py:make", "--data", "mnist"),
         "error[E301] 'mnist' does not name data\n"
-        "  fix  name digits, digits:train, digits:test, or a .safetensors or .npz file with arrays x and y\n",
+        "  fix  name digits, digits:train, digits:test, a .safetensors, .npz or .pt file with arrays x and y, "
+        "text:FILE, or random:SAMPLES,SEED\n",
     ),
     "data of other names": (
         ("explain", "models.py:make", "--data", "names.npz"),
@@ -399,7 +401,7 @@ def test_damaged_certificates(run: Runner, home: Path, certificate: Path, valid:
     assert run("check", certificate).code == 0
     whole = certificate.read_bytes()
     text = json.loads(whole)
-    text["enclosures"]["start"][0] = (0.0).hex()
+    text["enclosures"]["average"][0] = (0.0).hex()
     for name, data in {
         "short": whole[: len(whole) // 2],
         "empty": b"",

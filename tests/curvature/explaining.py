@@ -50,7 +50,7 @@ def verdicts(explanation: Explanation) -> dict[str, str]:
 
 def program(of: Objective, params=None) -> Program:
     graph = of.graph_for(1)
-    return Program(graph, of.canonical(params), dict(zip(graph.inputs, (of.x, of.target), strict=True)))
+    return Program(graph, of.canonical(params), of.data)
 
 
 def check_against_chords(of: Objective, explanation: Explanation, params=None) -> list[str]:

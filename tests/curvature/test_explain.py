@@ -139,7 +139,7 @@ def test_leaky_relu(slope, positive, negative):
 def test_mse_of_one_sided_networks_is_convex_in_the_first_layer():
     """relu(w·x)·1 − t with t ≤ 0 is convex and nonnegative, so its square is convex: a rule of signs, not of MSE."""
     of = dense(4, 5, 1, loss="mse")
-    of.target = -of.target.abs()
+    of.data["target"] = -of.target.abs()
     params = with_weights(of, layer_2=torch.abs)
     params["2.bias"] = params["2.bias"].abs()
     explanation = explain(of, params=params)
@@ -262,7 +262,7 @@ def test_proved_verdicts_hold_on_random_chords(seed):
 
 def test_the_chords_catch_a_wrong_trait(monkeypatch):
     of = dense(4, 5, 1, activation=nn.Tanh, loss="mse")
-    of.target = -10 - of.target.abs()
+    of.data["target"] = -10 - of.target.abs()
     params = with_weights(of, layer_2=torch.abs)
     params["2.bias"] = params["2.bias"].abs()
     assert explain(of, params=params).block("0").loss.verdict == UNKNOWN

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from types import SimpleNamespace
+from dataclasses import replace
 
 import pytest
 import torch
@@ -79,7 +79,7 @@ def test_a_certificate_settles_what_its_points_lie_in(proved):
 def test_nothing_proved_is_nothing_cited(proved):
     of, _ = proved
     narrow = dense(4, 1, 3)
-    nothing = prove(narrow)
+    nothing = prove(narrow, claim="swap")
     assert not nothing
     assert explain(narrow, nothing).joint.loss.verdict == UNKNOWN
     assert "`prove` looks for" in explain(of).summary[-1]
@@ -112,7 +112,7 @@ def test_a_certificate_against_the_rules_is_refused(proved):
     document = json.loads(certificate.to_bytes())
     step = document["steps"][document["violated"]]
     step["moves"] = {"2.weight": step["moves"]["2.weight"]}
-    forged = SimpleNamespace(document=document, statement="F is not convex", parameters=certificate.parameters)
+    forged = replace(certificate, document=document)
     with pytest.raises(CertificateError, match="contradicts the rules"):
         explain(of, forged)
 

@@ -1,10 +1,10 @@
-"""Attention, positions, residual streams."""
+"""Attention and positions."""
 
 from __future__ import annotations
 
 import torch
-from tests.flatness.core import RMS, Network, tokens
-from tests.zoo.core import L, example, model
+from tests.flatness.core import RMS, Network
+from tests.zoo.core import L, example
 from torch import nn
 
 
@@ -20,11 +20,14 @@ class Attention(nn.Module):
         whole: whether planes are turned as ``x·cos + (−x₂, x₁)·sin`` and not half by half.
         norm: whether queries and keys go through a norm with gain.
         table: length of a table of biases by head and positions.
+        distances: number of positions of a table of biases by head and distance.
+        slopes: whether distances are taken off by a number for each head that is not trained.
     """
 
     def __init__(
         self, width: int, out: int, heads: int, dim: int, value: int, *, kv: int = 0, bias: bool = False,
         rotary: int = 0, whole: bool = False, norm: bool = False, table: int = 0,
+        distances: int = 0, slopes: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
         kv = kv or heads
@@ -33,6 +36,8 @@ class Attention(nn.Module):
         self.v, self.o = L(width, kv * value, bias=bias), L(heads * value, out, bias=bias)
         self.norms = nn.ModuleList([RMS(dim, gain=True), RMS(dim, gain=True)] if norm else [])
         self.table = nn.Parameter(torch.zeros(heads, table, table)) if table else None
+        self.distances = nn.Parameter(torch.zeros(heads, 2 * distances - 1)) if distances else None
+        self.slopes = slopes
 
     def turned(self, x: torch.Tensor) -> torch.Tensor:
         """The leading dimensions turned, in planes of the first and the second half."""
@@ -57,37 +62,13 @@ class Attention(nn.Module):
         scores = q @ k.transpose(-2, -1) / self.dim**0.5
         if self.table is not None:
             scores = scores + self.table
+        apart = torch.arange(x.shape[1])[None] - torch.arange(x.shape[1])[:, None]
+        if self.distances is not None:
+            scores = scores + self.distances[:, apart + x.shape[1] - 1]
+        if self.slopes:
+            slopes = 0.5 ** torch.arange(1, 1 + self.heads, dtype=x.dtype)
+            scores = scores - slopes[:, None, None] * apart.abs().to(x.dtype)
         return self.o((scores.softmax(-1) @ v).transpose(1, 2).flatten(2))
-
-
-class Stream(nn.Module):
-    """A residual stream: embedding, one block behind a norm, a last norm, a head."""
-
-    def __init__(self, norm: type[nn.Module] | None, width: int, inner: int, *, gain: bool, tied: bool) -> None:
-        super().__init__()
-        self.embed, self.head = nn.Embedding(7, width), L(width, 7, bias=False)
-        self.norm, self.last = (
-            [RMS(width, gain), RMS(width, gain)]
-            if norm is None
-            else [norm(width, eps=1e-3, elementwise_affine=gain) for _ in range(2)]
-        )
-        self.up, self.down = L(width, inner), L(inner, width)
-        if tied:
-            self.head.weight = self.embed.weight
-
-    def forward(self, ids: torch.Tensor) -> torch.Tensor:
-        h = self.embed(ids)
-        h = h + h.mean(1, keepdim=True)  # what a token is depends on the others: there are more of them than 7
-        h = h + self.down(torch.tanh(self.up(self.norm(h))))
-        return self.head(self.last(h))
-
-
-def positioned() -> nn.Module:
-    """Tokens and positions added, then a linear map."""
-    return model(
-        lambda m, ids: m.out(torch.tanh(m.mid(m.token(ids) + m.position.weight))),
-        token=nn.Embedding(9, 5), position=nn.Embedding(6, 5), mid=L(5, 7), out=L(7, 3),
-    )  # fmt: skip
 
 
 NETWORKS = (
@@ -101,6 +82,12 @@ NETWORKS = (
         (0, 0, 26, 0, 0), "for each of 2 heads GL(3) on q·k, GL(2) on v·o",
     ),
     Network(
+        "attention, more values than outputs", "multi-head attention", lambda: Attention(5, 2, 2, 2, 3),
+        example((3, 4, 5)), (0, 0, 26, 0, 0), "for each of 2 heads GL(2) on q·k, GL(3) on v·o", measured=30,
+        reason="the 2 outputs forget one of a head's 3 directions, and along it the 5 inputs may write anything: 5, of "
+        "which GL(3) moves 3",
+    ),
+    Network(
         "grouped queries", "GQA, MQA", lambda: Attention(4, 5, 4, 3, 3, kv=2, bias=True), example((3, 4, 4)),
         (0, 12, 36, 0, 0), "for each of 2 key and value heads GL(3) twice: 36; b_k: 6; b_v: 6",
     ),
@@ -111,6 +98,16 @@ NETWORKS = (
     Network(
         "rotary positions", "RoPE", lambda: Attention(6, 5, 2, 4, 3, rotary=4, whole=True), example((3, 5, 6)),
         (4, 0, 18, 4, 4), "for each of 2 heads a scale and an angle of 2 planes: 8; GL(3) on v·o: 18",
+    ),
+    Network(
+        "rotary positions with biases", "RoPE",
+        lambda: Attention(6, 5, 2, 4, 2, rotary=4, whole=True, bias=True), example((3, 5, 6)), (4, 4, 8, 4, 4),
+        "as without; b_k is not free, as it is turned too; b_v goes into b_o: 4",
+    ),
+    Network(
+        "rotary positions, grouped queries", "RoPE", lambda: Attention(5, 3, 4, 4, 2, kv=2, rotary=4, whole=True),
+        example((3, 5, 5)), (4, 0, 8, 4, 4),
+        "for each of 2 heads of keys a scale and an angle of 2 planes: 8; GL(2) on v·o: 8",
     ),
     Network(
         "rotary positions, half by half", "RoPE", lambda: Attention(7, 4, 2, 4, 2, rotary=4), example((3, 5, 7)),
@@ -135,31 +132,13 @@ NETWORKS = (
         "softmax forgets a number added to a row of the table, 2 heads and 4 rows: 8; GL(2) and GL(3): 26",
     ),
     Network(
-        "tokens and positions", "residual stream (LM)", positioned, tokens(9, 4, 6), (0, 10, 25, 0, 7),
-        "GL(5) between the tables and the linear map; c added to tokens and taken off positions: 5; into the bias: 5",
+        "table of distances", "relative-position tables, ALiBi", lambda: Attention(5, 3, 2, 2, 3, distances=4),
+        example((3, 4, 5)), (0, 2, 26, 0, 0),
+        "softmax forgets a number added to all of a head's distances: 2; GL(2) and GL(3): 26",
+        missing=(0, 2, 0, 0, 0), awaits="a number for a whole row of a table that is looked up at several places",
     ),
     Network(
-        "stream of RMSNorm", "residual stream (LM)", lambda: Stream(None, 5, 4, gain=False, tied=False),
-        tokens(7, 3, 4), (0, 0, 10, 0, 4), "O(5) of the stream",
-    ),
-    Network(
-        "stream of RMSNorm, tied", "residual stream (LM)", lambda: Stream(None, 4, 3, gain=False, tied=True),
-        tokens(7, 3, 4), (0, 0, 6, 0, 3), "O(4) of the stream, which the tied table passes: it reads what it writes",
-    ),
-    Network(
-        "stream with gains", "RMSNorm", lambda: Stream(None, 4, 5, gain=True, tied=False),
-        tokens(7, 3, 4), (8, 0, 0, 0, 17), "each of the two gains by D, the map behind it by D⁻¹: 8", measured=14,
-        reason="gains fold into the maps behind them, and then O(4) turns the stream: 6 more, of a gain by no matrix",
-    ),
-    Network(
-        "stream with gains, tied", "residual stream (LM)", lambda: Stream(None, 4, 3, gain=True, tied=True),
-        tokens(7, 3, 4), (4, 0, 0, 0, 11),
-        "the first gain by D, up by D⁻¹: 4; the last gain stands before the tied table and allows signs only",
-    ),
-    Network(
-        "stream of LayerNorm", "LayerNorm", lambda: Stream(nn.LayerNorm, 5, 4, gain=False, tied=False),
-        tokens(7, 3, 4), (0, 23, 6, 0, 5),
-        "O(5) that keeps the ones: 6; c·1 of writers, 7 tokens, 4 columns of down, its bias: 12; and of readers, the "
-        "rows of up and of the head: 4 + 7; signs of 4 units of tanh and of the whole stream",
+        "slopes of distances", "relative-position tables, ALiBi", lambda: Attention(5, 3, 2, 2, 3, slopes=True),
+        example((3, 4, 5)), (0, 0, 26, 0, 0), "slopes tell the heads apart, but not what is within them",
     ),
 )  # fmt: skip

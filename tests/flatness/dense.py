@@ -1,11 +1,11 @@
-"""Dense networks: activations, products, norms, low rank."""
+"""Dense networks: activations, products, low rank."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import torch
-from tests.flatness.core import RMS, Network
+from tests.flatness.core import Network
 from tests.zoo.core import L, example, model, relu, seq
 from torch import nn
 from torch.nn import functional as F
@@ -30,12 +30,12 @@ def gated(
 
 
 class Adapted(nn.Module):
-    """A frozen linear map with a low-rank pair beside it."""
+    """A linear map with a low-rank pair beside it."""
 
-    def __init__(self) -> None:
+    def __init__(self, trained: bool) -> None:
         super().__init__()
         self.base = L(5, 7)
-        self.base.requires_grad_(False)
+        self.base.requires_grad_(trained)
         self.a, self.b = nn.Parameter(torch.zeros(3, 5)), nn.Parameter(torch.zeros(7, 3))
         self.out = L(7, 2)
 
@@ -43,20 +43,12 @@ class Adapted(nn.Module):
         return self.out(relu(self.base(x) + x @ self.a.T @ self.b.T))
 
 
-LINEAR, BENT, ODD = "linear → linear", "ReLU, LeakyReLU, PReLU", "tanh, erf, softsign, any odd φ"
+BENT, ODD = "ReLU, LeakyReLU, PReLU", "tanh, erf, softsign, any odd φ"
 GATED, SMOOTH = "SwiGLU, GeGLU, GLU", "GELU, SiLU, softplus, hardswish"
+RECIPROCAL = "a slope that goes over into its reciprocal"
 SMALL = "layer-scale, squeeze-excite, weight-norm, LoRA"
 
 NETWORKS = (
-    Network(
-        "two linear maps", LINEAR, lambda: seq(L(4, 3), L(3, 5)), example((6, 4)),
-        (0, 3, 9, 0, 0), "GL(3) between the two maps, and T³: the first bias goes into the second",
-    ),
-    Network(
-        "wide bottleneck", LINEAR, lambda: seq(L(3, 5), L(5, 2)), example((6, 3)),
-        (0, 5, 25, 0, 0), "GL(5) and T⁵, less the 6 matrices 1 + X with X·W₁ = 0 = W₂·X, which move nothing",
-        explained=24,
-    ),
     Network(
         "ReLU, three layers", BENT, lambda: seq(L(3, 5), nn.ReLU(), L(5, 4), nn.ReLU(), L(4, 2)), example((6, 3)),
         (9, 0, 0, 0, 0), "one positive scale for each of 5 + 4 hidden units",
@@ -67,7 +59,13 @@ NETWORKS = (
     ),
     Network(
         "PReLU by channel", BENT, lambda: seq(L(3, 5), nn.PReLU(5), L(5, 2)), example((6, 3)),
-        (5, 0, 0, 0, 0), "one positive scale for each of 5 hidden units; slopes stay",
+        (5, 0, 0, 0, 5), "a positive scale for each of 5 hidden units, and (w, b, a, v) → (−w, −b, 1/a, −a·v)",
+        missing=(0, 0, 0, 0, 5), awaits=RECIPROCAL,
+    ),
+    Network(
+        "PReLU of one slope", BENT, lambda: seq(L(3, 4), nn.PReLU(), L(4, 2)), example((6, 3)),
+        (4, 0, 0, 0, 1), "a positive scale for each of 4 hidden units; all of them are turned over together",
+        missing=(0, 0, 0, 0, 1), awaits=RECIPROCAL,
     ),
     Network(
         "tanh", ODD, lambda: hidden(torch.tanh, 3, 4, 2), example((6, 3)),
@@ -104,6 +102,24 @@ NETWORKS = (
         "SiLU", SMOOTH, lambda: hidden(F.silu, 2, 5, 3), example((6, 2)), (0, 0, 0, 0, 0), "permutations only",
     ),
     Network(
+        "softplus", SMOOTH, lambda: hidden(F.softplus, 4, 3, 2), example((6, 4)), (0, 0, 0, 0, 0), "permutations only",
+    ),
+    Network(
+        "hardswish", SMOOTH, lambda: hidden(F.hardswish, 3, 4, 2), example((6, 3)), (0, 0, 0, 0, 0),
+        "permutations only",
+    ),
+    Network(
+        "ELU", SMOOTH, lambda: hidden(F.elu, 2, 4, 3), example((6, 2)), (0, 0, 0, 0, 0), "permutations only",
+    ),
+    Network(
+        "GELU beside a linear map", SMOOTH,
+        lambda: model(
+            lambda m, x: m.down(F.gelu(m.up(x))) + m.past(x), up=L(3, 5), down=L(5, 2), past=L(3, 2, bias=False)
+        ),
+        example((6, 3)), (0, 0, 0, 0, 5), "φ(z) = φ(−z) + z: a unit is turned over, and the map beside it takes up z",
+        missing=(0, 0, 0, 0, 5), awaits="what is left over when a unit is turned over, where it depends on the data",
+    ),
+    Network(
         "cube", "x^d", lambda: hidden(lambda z: z**3, 3, 5, 2), example((6, 3)),
         (5, 0, 0, 0, 5), "(s·z)³ = s³·z³: a scale and a sign for each of 5 units",
     ),
@@ -112,6 +128,10 @@ NETWORKS = (
         lambda: model(lambda m, x: m.down(m.up(x) ** 2), up=L(3, 3, bias=False), down=L(3, 1, bias=False)),
         example((6, 3)), (3, 0, 0, 0, 3), "(s·z)² = s²·z²: a scale and a sign for each of 3 units", measured=6,
         reason="the output is a quadratic form of 3 inputs, 6 numbers out of 12: so(p, q) of its signature mixes units",
+    ),
+    Network(
+        "square, two outputs", "x^d", lambda: hidden(torch.square, 3, 3, 2), example((6, 3)),
+        (3, 0, 0, 0, 3), "(s·z)² = s²·z²; two quadratic forms are diagonal together in one basis only",
     ),
     Network(
         "SwiGLU", GATED, lambda: gated(F.silu, 3, 5, 2), example((6, 3)), (5, 0, 0, 0, 5), "up by D, down by D⁻¹",
@@ -133,31 +153,17 @@ NETWORKS = (
         awaits="two branches of one shape are read as one tensor, and what moves them apart is lost",
     ),
     Network(
-        "BatchNorm", "BatchNorm (eval)", lambda: seq(L(3, 5), nn.BatchNorm1d(5), nn.ReLU(), L(5, 2)), example((6, 3)),
-        (15, 10, 0, 0, 5),
-        "for each of 5 channels: W against γ (and a sign), b against β, ReLU; the statistics make two more",
-        explained=15,
-    ),
-    Network(
-        "LayerNorm, ReLU", "LayerNorm", lambda: seq(L(3, 5), nn.LayerNorm(5), nn.ReLU(), L(5, 2)), example((6, 3)),
-        (5, 4, 0, 0, 1), "ReLU scales take γ and β along: 5; the norm forgets c·1 that W's 3 columns or b write: 4",
-    ),
-    Network(
-        "RMSNorm with gain", "RMSNorm", lambda: seq(L(6, 5), RMS(5, gain=True), L(5, 2)), example((6, 6)),
-        (5, 0, 0, 0, 10), "γ by D, the next map by D⁻¹", measured=15,
-        reason="γ folds into the next map, and then O(5) turns what the norm reads: 10 more, after `orbitope fold`",
-    ),
-    Network(
-        "RMSNorm without gain", "RMSNorm", lambda: seq(L(6, 5), RMS(5), L(5, 2)), example((6, 6)),
-        (0, 0, 10, 0, 0), "O(5) between the two maps",
-    ),
-    Network(
         "weight norm", SMALL, lambda: seq(weight_norm(L(3, 5)), nn.ReLU(), L(5, 3)), example((6, 3)),
         (10, 0, 0, 0, 5), "each of 5 rows of v has a free length, and a sign with g; and each unit a ReLU scale with g",
     ),
     Network(
-        "LoRA", SMALL, Adapted, example((6, 5)),
+        "LoRA", SMALL, lambda: Adapted(False), example((6, 5)),
         (7, 0, 9, 0, 0), "GL(3) between the pair; ReLU's 7 scales would move the frozen map", explained=9,
+    ),
+    Network(
+        "LoRA, all trained", SMALL, lambda: Adapted(True), example((6, 5)), (7, 27, 9, 0, 0),
+        "the map takes up whatever is added to the pair: 15 + 21, of which GL(3) makes 9; ReLU: 7",
+        missing=(0, 27, 0, 0, 0), awaits="what is added to one factor of a product and taken off beside it",
     ),
     Network(
         "layer scale", SMALL,

@@ -28,6 +28,11 @@ def experts(router: Callable[[torch.Tensor], torch.Tensor]) -> nn.Module:
     return model(forward, router=L(4, 3), experts=nn.ModuleList(parts))
 
 
+def best(scores: torch.Tensor) -> torch.Tensor:
+    """Softmax of the two largest."""
+    return scores.masked_fill(scores < scores.topk(2, -1).values[:, 1:], -1e9).softmax(-1)
+
+
 def stacked() -> nn.Module:
     """Two experts as one tensor, with a softmax router."""
 
@@ -64,6 +69,11 @@ NETWORKS = (
     Network(
         "experts, sigmoid", "mixture of experts", lambda: experts(torch.sigmoid), example((6, 4)),
         (9, 0, 0, 0, 0), "ReLU scales of 3 experts of 3 units; a sigmoid router forgets nothing",
+    ),
+    Network(
+        "experts, softmax of the best two", "mixture of experts", lambda: experts(best), example((12, 4)),
+        (9, 5, 0, 0, 0), "the same as for all: which two are best does not depend on what is added to all",
+        missing=(0, 5, 0, 0, 0), awaits="a threshold that is one of the scores",
     ),
     Network(
         "experts in one tensor", "mixture of experts", stacked, example((6, 3)),

@@ -27,6 +27,11 @@ NETWORKS = (
         "the two kernels of a channel exchange a scale: 3; ReLU: 3; the first bias goes into the second: 3",
     ),
     Network(
+        "depthwise, padding", "conv",
+        lambda: seq(C2(2, 3, 1), C2(3, 3, 3, groups=3, padding=1), nn.ReLU(), C2(3, 4, 1)),
+        example((3, 2, 5, 4)), (6, 0, 0, 0, 3), "the same, but at the border less is seen of a shift: none is taken up",
+    ),
+    Network(
         "convolution, nothing between", "conv", lambda: seq(C2(2, 3, 2), C2(3, 5, 1), nn.ReLU(), C2(5, 2, 1)),
         example((3, 2, 5, 4)), (5, 3, 9, 0, 0),
         "GL(3) between the two kernels; ReLU: 5; the first bias goes into the second: 3",
@@ -50,6 +55,11 @@ NETWORKS = (
         "GroupNorm", "GroupNorm",
         lambda: seq(C2(2, 6, 2), nn.GroupNorm(3, 6, eps=1e-3), nn.ReLU(), C2(6, 4, 1)), example((3, 2, 5, 4)),
         (6, 3, 0, 0, 3), "6 ReLU scales that take γ and β along; the norm forgets a shift of the bias in 3 groups",
+    ),
+    Network(
+        "GroupNorm, ε = 0", "GroupNorm",
+        lambda: seq(C2(2, 6, 2), nn.GroupNorm(2, 6, eps=0.0), nn.ReLU(), C2(6, 4, 1)), example((3, 2, 5, 4)),
+        (8, 2, 0, 0, 2), "6 ReLU scales; a scale, a sign and a shift of each of 2 groups",
     ),
     Network(
         "flatten", "concat / flatten after conv / pixel-shuffle / channel-shuffle",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tests.flatness import attention, dense, sequences, spatial
+from tests.flatness import attention, dense, linear, norms, sequences, spatial, streams
 
-NETWORKS = {each.name: each for part in (dense, spatial, attention, sequences) for each in part.NETWORKS}
+PARTS = (linear, dense, norms, spatial, attention, streams, sequences)
+
+NETWORKS = {each.name: each for part in PARTS for each in part.NETWORKS}
 """In the order of the published table."""

@@ -220,9 +220,9 @@ def test_flattened_positions_repeat_the_gain():
 
 def test_a_fault_is_seen(monkeypatch):
     """Without the check that nothing else reads the weights the function changes, and the comparison notices."""
-    from orbitope.infer import gains as module
+    from orbitope.infer import takers
 
-    monkeypatch.setattr(module._Walk, "finish", lambda self: None)
+    monkeypatch.setattr(takers.Walk, "finish", lambda self: None)
     with pytest.raises(AssertionError):
         folded(REFUSED["weight read elsewhere"][0], (torch.randn(5, 4, dtype=torch.float64),))
 

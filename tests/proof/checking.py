@@ -31,20 +31,24 @@ def certificate(parts, width=1e-9, **changes):
     return Certificate.build(**parts, enclosures=bounds)
 
 
-def enclose(module, program, point, constants=None, data=None):
+def enclose(module, program, point, constants=None, data=None, precision=128, matrix=None):
     """The checker's bounds of F at a point; tables are name -> (integers, denominator, shape)."""
-    constants, data = constants or {}, data or {"x": ([0], 1, (1, 1))}
-    shapes = {
-        "parameter": {name: shape for name, (_, _, shape) in point.items()},
-        "constant": {name: shape for name, (_, _, shape) in constants.items()},
-        "input": {name: (1, *shape[1:]) for name, (_, _, shape) in data.items()},
-    }
-
-    def strip(table):
-        return {name: (v, den) for name, (v, den, _) in table.items()}
-
-    compiled = module.Program(json.loads(json.dumps(program)), shapes)
-    return compiled.value(strip(point), strip(constants), strip(data), next(iter(data.values()))[2][0], lambda: None)
+    tables = {"parameter": point, "constant": constants or {}, "input": data or {"x": ([0], 1, (1, 1))}}
+    samples = next(iter(tables["input"].values()))[2][0]
+    block = next((node["shape"][0] for node in program["nodes"] if node["op"] == "input"), samples)
+    leaves = {}
+    tables = {kind: dict(table) for kind, table in tables.items()}
+    for kind, table in tables.items():
+        leaves[kind] = {}
+        for name, (v, den, shape) in [*table.items()]:
+            stored = module.Stored(shape, range(shape[0] if shape else 1), v, den)
+            box, shape = module.nonzero(stored), (block, *shape[1:]) if kind == "input" else shape
+            box = module.whole(shape) if kind == "input" else box
+            leaves[kind][name] = module.Leaf(shape, box, module.width(stored))
+            table[name] = (v, den) if kind == "input" else module.inside(stored, box, [0])
+    tables = tables.values()
+    compiled = module.Program(json.loads(json.dumps(program)), leaves, module.Fixed(precision, matrix))
+    return compiled.value(*tables, samples // block, lambda: None)
 
 
 def exact(program, point, constants=None, data=None):

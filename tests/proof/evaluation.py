@@ -1,6 +1,7 @@
 """Programs of certificates evaluated independently: exact rationals, or Arb, by plain loops over indices.
 
 It shares no code with the checker: arrays are NumPy arrays of ``Fraction`` or ``flint.arb``, every sum is written out.
+A node is computed in rationals where it can be, so that comparisons, masks and indices are exact.
 Who compares Arb numbers sets PRECISION bits for as long.
 """
 
@@ -43,17 +44,55 @@ def lift(values, shape, number):
 
 def decode(stored):
     """A stored array as an array of Fractions."""
-    raw, dtype = base64.b64decode(stored["data"]), stored["dtype"]
+    dtype, shape = stored["dtype"], tuple(stored["shape"])
+    if "fill" in stored:
+        return lift([stored["fill"]] * prod(shape), shape, Fraction)
+    raw = base64.b64decode(stored["data"])
     if dtype == "bfloat16":
         flat = (np.frombuffer(raw, "<u2").astype(np.uint32) << 16).view(np.float32)
     else:
         flat = np.frombuffer(raw, LOW[dtype])
-    return lift(flat.tolist(), tuple(stored["shape"]), Fraction)
+    if "rows" not in stored:
+        return lift(flat.tolist(), shape, Fraction)
+    out = lift([0] * prod(shape), shape, Fraction)
+    for row, values in zip(stored["rows"], flat.reshape(-1, *shape[1:]), strict=True):
+        out[row] = lift(values.reshape(-1).tolist(), shape[1:], Fraction)[()]
+    return out
 
 
 def point_of(table):
     """name -> (integers, denominator) as an array of Fractions, given the shapes."""
     return {name: lift([Fraction(n, den) for n in v], shape, Fraction) for name, (v, den, shape) in table.items()}
+
+
+class UndecidedError(Exception):
+    """Arb does not know which of two numbers is larger."""
+
+
+def decided(yes, no):
+    """True or False, where one of two complementary Arb comparisons holds for sure."""
+    if bool(yes) == bool(no):
+        raise UndecidedError
+    return bool(yes)
+
+
+COMPARE = {
+    "lt": lambda x, y: decided(x < y, x >= y),
+    "le": lambda x, y: decided(x <= y, x > y),
+    "gt": lambda x, y: decided(x > y, x <= y),
+    "ge": lambda x, y: decided(x >= y, x < y),
+    "eq": lambda x, y: decided(x == y, x != y),
+    "ne": lambda x, y: decided(x != y, x == y),
+}
+
+
+def floor(x):
+    if isinstance(x, Fraction):
+        return Fraction(x.numerator // x.denominator)
+    whole = x.floor().unique_fmpz()
+    if whole is None:
+        raise UndecidedError
+    return Fraction(int(whole))
 
 
 def entrywise(f, *arrays):
@@ -86,6 +125,12 @@ def function(name, a, number):
         "log": lambda x: x.log(),
         "sqrt": lambda x: x.sqrt(),
         "rsqrt": lambda x: one / x.sqrt(),
+        "erf": lambda x: x.erf(),
+        "sin": lambda x: x.sin(),
+        "cos": lambda x: x.cos(),
+        "floor": floor,
+        "where": lambda c, x, y: x if c != 0 else y,
+        **{fn: lambda x, y, f=f: Fraction(f(x, y)) for fn, f in COMPARE.items()},
     }
     return table[name]
 
@@ -119,7 +164,7 @@ def convolve(x, w, a, shape, number):
                     for s, p, d, q, lead in zip(a["stride"], i[2:], a["dilation"], k, a["padding"], strict=True)
                 ]
                 if all(0 <= n < m for n, m in zip(at, x.shape[2:], strict=True)):
-                    total = total + w[(i[1], c, *k)] * x[(0, i[1] // share * per + c, *at)]
+                    total = total + w[(i[1], c, *k)] * x[(i[0], i[1] // share * per + c, *at)]
         out[i] = total
     return out
 
@@ -154,9 +199,24 @@ def rows(x, axes):
     return groups
 
 
-def evaluate_node(node, ins, number):
+def evaluate_node(node, ins, number, last=False):
     op, a, shape = node["op"], node["attributes"], tuple(node["shape"])
+    if op == "full":
+        return lift([Fraction(*a["value"])] * prod(shape), shape, Fraction)
     x = ins[0]
+    if op == "take":
+        out, axis = np.empty(shape, dtype=object), a["axis"]
+        for i in np.ndindex(*shape):
+            j = place(ins[1][i[axis : axis + ins[1].ndim]], x.shape[axis])
+            out[i] = x[(*i[:axis], j, *i[axis + ins[1].ndim :])]
+        return out
+    if op == "pick":
+        out, axis = np.empty(shape, dtype=object), a["axis"]
+        for i in np.ndindex(*shape):
+            out[i] = x[(*i[:axis], place(ins[1][i], x.shape[axis]), *i[axis + 1 :])]
+        return out
+    if op == "order":
+        return ordered(x, a, shape, last)
     if op == "pointwise":
         return entrywise(function(a["fn"], a, number), *ins)
     if op == "contract":
@@ -194,9 +254,11 @@ def evaluate_node(node, ins, number):
                 top = larger(top, value)
             out[rest] = {"sum": total, "mean": total / count, "amax": top}[a["fn"]]
         elif op == "softmax":
-            total = sum((v.exp() for v in values), number(0))
-            for i, v in zip(members, values, strict=True):
-                out[i] = v - total.log() if a["kind"] == "log" else v.exp() / total
+            seen = [len(ins) == 1 or ins[1][i] != 0 for i in members]
+            assert any(seen) or a["kind"] == "safe"
+            total = sum((v.exp() for v, s in zip(values, seen, strict=True) if s), number(0))
+            for i, v, s in zip(members, values, seen, strict=True):
+                out[i] = number(0) if not s else v - total.log() if a["kind"] == "log" else v.exp() / total
         else:
             assert op == "normalise"
             if a["kind"] == "standard":
@@ -208,36 +270,94 @@ def evaluate_node(node, ins, number):
     return out
 
 
-SMOOTH = {"tanh", "sigmoid", "exp", "log", "sqrt", "rsqrt"}
+SMOOTH = {"tanh", "sigmoid", "exp", "log", "sqrt", "rsqrt", "erf", "sin", "cos"}
+EXACT = {"where": (0,), "take": (1,), "pick": (1,), "softmax": (1,)}  # operands that must be known exactly
+
+
+def place(index, size):
+    assert isinstance(index, Fraction) and index.denominator == 1 and 0 <= index < size
+    return int(index)
+
+
+def ordered(x, a, shape, last):
+    """The chosen entries of every row, or their positions, by selecting the largest one again and again."""
+    axis, sign = a["axis"], 1 if a["largest"] else -1
+    chosen = tuple(a["count"] if k == axis else n for k, n in enumerate(x.shape))
+    out, choice = (
+        np.empty(chosen, dtype=object),
+        lift([0] * (x.shape[axis] * prod(chosen)), (x.shape[axis], *chosen), Fraction),
+    )
+    for rest in np.ndindex(*(n for k, n in enumerate(x.shape) if k != axis)):
+        left = list(range(x.shape[axis]))[:: -1 if last else 1]
+        for rank in range(a["count"]):
+            value = {k: x[(*rest[:axis], k, *rest[axis:])] for k in left}
+            tops = [k for k in left if all(k == j or sign * value[k] >= sign * value[j] for j in left)]
+            if not tops:
+                raise UndecidedError
+            best = tops[0]
+            at = (*rest[:axis], rank, *rest[axis:])
+            out[at] = value[best] if a["what"] == "values" else Fraction(best)
+            choice[(best, *at)] = Fraction(1)
+            left.remove(best)
+    return (choice if a["what"] == "choice" else out).reshape(shape)
+
+
+def is_smooth(node):
+    return node["op"] in ("softmax", "normalise") or node["attributes"].get("fn") in SMOOTH
 
 
 def is_rational(program):
-    return not any(
-        node["op"] in ("softmax", "normalise") or node["attributes"].get("fn") in SMOOTH for node in program["nodes"]
-    )
+    return not any(map(is_smooth, program["nodes"]))
+
+
+def convert(number, array):
+    """The entries in Arb, or as they are."""
+    return entrywise(lambda x: x if isinstance(x, flint.arb) else number(x), np.asarray(array))
+
+
+def value_of(node, ins, last):
+    """A node's value, in Arb only where it has to be."""
+    kind = node["attributes"]["fn"] if node["op"] == "pointwise" else node["op"]
+    inexact = any(isinstance(x, flint.arb) for array in ins for x in array.reshape(-1)[:1])
+    number = ball if is_smooth(node) or inexact else rational
+    exact = EXACT.get(kind, ())
+    if kind in ("floor", *COMPARE) and not inexact:
+        number = rational
+    return evaluate_node(node, [x if k in exact else convert(number, x) for k, x in enumerate(ins)], number, last)
 
 
 def mean_loss(program, point, constants, data):
-    """F at a point, as a Fraction, or as an Arb ball of about 700 bits; all tables hold arrays of Fractions."""
-    number = rational if is_rational(program) else ball
+    """F at a point, as a Fraction, or as an Arb ball of about 700 bits; all tables hold arrays of Fractions.
 
-    def convert(table):
-        return {name: entrywise(number, np.asarray(v)) for name, v in table.items()}
+    It has no value where it depends on which of equal entries comes first in an order.
+    """
+    value = one_value(program, point, constants, data, last=False)
+    if any(node["op"] == "order" for node in program["nodes"]):
+        other = one_value(program, point, constants, data, last=True)
+        if not (value.overlaps(other) if isinstance(value, flint.arb) else value == other):
+            raise UndecidedError
+    return value
 
-    leaves = {"parameter": convert(point), "constant": convert(constants)}
+
+def one_value(program, point, constants, data, last):
+    """The same, where the first or the last of equal entries comes first."""
+    leaves = {"parameter": point, "constant": constants}
     samples = len(next(iter(data.values())))
-    total = number(0)
-    for i in range(samples):
-        leaves["input"] = convert({name: array[i : i + 1] for name, array in data.items()})
+    block = next((node["shape"][0] for node in program["nodes"] if node["op"] == "input"), samples)
+    results = []
+    for i in range(0, samples, block):
+        leaves["input"] = {name: array[i : i + block] for name, array in data.items()}
         values = {}
         for node in program["nodes"]:
             if node["op"] in leaves:
                 values[node["name"]] = leaves[node["op"]][node["attributes"][node["op"]]]
             else:
-                values[node["name"]] = evaluate_node(node, [values[n] for n in node["inputs"]], number)
+                values[node["name"]] = value_of(node, [values[n] for n in node["inputs"]], last)
             assert values[node["name"]].shape == tuple(node["shape"]), node
-        total = total + values[program["output"]].reshape(-1)[0]
-    return total / number(samples)
+        results += list(np.asarray(values[program["output"]], dtype=object).reshape(-1))
+    number = ball if any(isinstance(x, flint.arb) for x in results) else rational
+    results = [x if isinstance(x, flint.arb) else number(x) for x in results]
+    return sum(results[1:], results[0]) / number(len(results))
 
 
 def within(value, low, high):

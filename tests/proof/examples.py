@@ -1,5 +1,7 @@
 """Small programs, written node by node, and named certificates as the arguments of Certificate.build."""
 
+from fractions import Fraction
+
 import numpy as np
 import torch
 
@@ -25,7 +27,7 @@ class Sketch:
         return self.node("pointwise", inputs, self.shapes[inputs[0]], fn=fn, **settings)
 
     def dense(self, x, w, b=None):
-        shape = (1, self.shapes[w][0])
+        shape = (self.shapes[x][0], self.shapes[w][0])
         y = self.node("contract", [x, w], shape, spec="bi,oi->bo")
         return y if b is None else self.pointwise("add", y, self.broadcast(b, shape))
 
@@ -41,7 +43,7 @@ class Sketch:
         return self.node(
             "convolve",
             [x, w],
-            (1, self.shapes[w][0], *out),
+            (self.shapes[x][0], self.shapes[w][0], *out),
             stride=[stride] * len(out),
             padding=[padding] * len(out),
             dilation=[dilation] * len(out),
@@ -188,4 +190,144 @@ def convolutional():
         ],
         "violated": 0,
         "data": {"x": images, "target": np.eye(2, dtype=np.uint8)[labels.numpy()]},
+    }
+
+
+def listed_points(count=2):
+    """The absolute value again, its points listed: A and its images under the exchange, or three points around M."""
+    parts = absolute_value()
+    a, b = parts["parameters"], {"w": np.array([[-1.0], [1.0]])}
+    del parts["steps"], parts["violated"]
+    if count == 2:
+        return parts | {"points": [{}, b]}
+    far = {"w": np.array([[2.0], [-2.0]]), "v": a["v"] / 2}
+    return parts | {"claim": "average", "points": [{}, b, far]}
+
+
+def slopes():
+    """On the way from one copy of the absolute value to the other F rises from 0 to 1 and falls to 0 again."""
+    times = [Fraction(1, 10), Fraction(2, 5), Fraction(2, 5), Fraction(4, 5)]
+    return listed_points() | {"claim": "slopes", "times": times}
+
+
+def cyclic_average():
+    """The mean of three images of three units, as one step of order 3."""
+    parts = three_units()
+    return parts | {"claim": "average", "steps": parts["steps"][:1]}
+
+
+def together():
+    """Two units whose outputs are normalised over the batch: the four samples make one block."""
+    s = Sketch()
+    x, target = s.leaf("input", "x", (4, 1)), s.leaf("input", "target", (4, 1))
+    w, v = s.leaf("parameter", "w", (2, 1)), s.leaf("parameter", "v", (1, 2))
+    h = s.pointwise("relu", s.dense(x, w))
+    h = s.node("normalise", [h], (4, 2), kind="standard", axes=[0], eps=0.25)
+    out = s.pointwise("square", s.pointwise("sub", s.dense(h, v), target))
+    xs = np.array([[1.0], [-1.0], [2.0], [-0.5]])
+    h = np.maximum(xs * np.array([[1.0, -1.0]]), 0)
+    h = (h - h.mean(0)) / np.sqrt(h.var(0) + 0.25)
+    return absolute_value() | {
+        "program": s.program(out),
+        "parameters": {"w": np.array([[1.0], [-1.0]]), "v": np.array([[1.0, -2.0]])},
+        "data": {"x": xs, "target": h @ np.array([[1.0], [-2.0]])},
+    }
+
+
+def language_model():
+    """A small GPT with a masked attention head: three units of its one hidden layer, GELU, and a tied last layer.
+
+    Two sequences at a time; most rows of the embedding are zero, and so is the output of the attention.
+    """
+    s, rng = Sketch(), np.random.default_rng(8)
+    b, t, vocabulary, d, hidden = 2, 3, 20, 4, 3
+    tokens, targets = s.leaf("input", "tokens", (b, t)), s.leaf("input", "targets", (b, t))
+    shapes = {"wte": (vocabulary, d), "wpe": (t, d), "q": (d, d), "k": (d, d), "v": (d, d), "o": (d, d)}
+    shapes |= {"up": (hidden, d), "bias": (hidden,), "down": (d, hidden)}
+    p = {name: s.leaf("parameter", name, shape) for name, shape in shapes.items()}
+    mask = s.broadcast(s.leaf("constant", "mask", (t, t)), (b, t, t))
+    places = s.leaf("constant", "places", (t,))
+    x = s.node("take", [p["wte"], tokens], (b, t, d), axis=0)
+    x = s.pointwise("add", x, s.broadcast(s.node("take", [p["wpe"], places], (t, d), axis=0), (b, t, d)))
+    y = s.node("normalise", [x], (b, t, d), kind="standard", axes=[2], eps=1e-5)
+    q, k, v = (s.node("contract", [y, p[n]], (b, t, d), spec="bti,oi->bto") for n in "qkv")
+    scores = s.node("contract", [q, k], (b, t, t), spec="bti,bsi->bts")
+    weights = s.node("softmax", [scores, mask], (b, t, t), kind="softmax", axis=2)
+    heads = s.node("contract", [weights, v], (b, t, d), spec="bts,bsi->bti")
+    x = s.pointwise("add", x, s.node("contract", [heads, p["o"]], (b, t, d), spec="bti,oi->bto"))
+    y = s.node("normalise", [x], (b, t, d), kind="standard", axes=[2], eps=1e-5)
+    h = s.node("contract", [y, p["up"]], (b, t, hidden), spec="bti,oi->bto")
+    h = s.pointwise("add", h, s.broadcast(p["bias"], (b, t, hidden)))
+    half = s.node("full", [], (b, t, hidden), shape=[b, t, hidden], value=[1, 2])
+    one = s.node("full", [], (b, t, hidden), shape=[b, t, hidden], value=[1, 1])
+    root = s.leaf("constant", "root", (b, t, hidden))
+    gate = s.pointwise("mul", half, s.pointwise("add", one, s.pointwise("erf", s.pointwise("mul", h, root))))
+    h = s.pointwise("mul", h, gate)
+    x = s.pointwise("add", x, s.node("contract", [h, p["down"]], (b, t, d), spec="bti,oi->bto"))
+    logits = s.node("contract", [x, p["wte"]], (b, t, vocabulary), spec="bti,vi->btv")
+    logp = s.node("softmax", [logits], (b, t, vocabulary), kind="log", axis=2)
+    chosen = s.node("pick", [logp, s.reshape(targets, (b, t, 1))], (b, t, 1), axis=2)
+    values = {name: rng.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
+    values["wte"][[0, 3, *range(7, vocabulary)]] = 0
+    values["wte"] *= 2
+    values["o"][:] = 0
+    values["up"] = np.array([[4, -4, 0, 0], [-4, 4, 0, 0], [0, 4, -4, 0]], dtype=np.float32)
+    values["down"] = np.array([[4, -2, 0], [-4, 2, 1], [1, 1, 2], [0, 0, 1]], dtype=np.float32)
+    cycle = [1, 2, 0]
+    return {
+        "claim": "average",
+        "variables": ["up", "bias", "down"],
+        "program": s.program(s.pointwise("neg", chosen), ["tokens", "targets"]),
+        "constants": {
+            "mask": np.tril(np.ones((t, t), dtype=bool)),
+            "places": np.arange(t),
+            "root": np.full((b, t, hidden), np.sqrt(0.5)),
+        },
+        "parameters": values,
+        "steps": [
+            {"units": "mlp", "order": 3, "moves": {"up": [[0, cycle]], "bias": [[0, cycle]], "down": [[1, cycle]]}}
+        ],
+        "data": {"tokens": np.array([[1, 2, 5], [6, 4, 1]] * 2), "targets": best(values, rng)},
+    }
+
+
+def best(values, rng):
+    """The likeliest next tokens of the language model at A, so that other weights are worse."""
+    t = {name: torch.from_numpy(v).double() for name, v in values.items()}
+    x = t["wte"][torch.tensor([[1, 2, 5], [6, 4, 1]] * 2)] + t["wpe"]
+    y = torch.nn.functional.layer_norm(x, (4,))
+    x = x + torch.nn.functional.gelu(y @ t["up"].T + t["bias"]) @ t["down"].T
+    return (x @ t["wte"].T).argmax(-1).numpy()
+
+
+def decisions():
+    """Comparisons, choices, orders, sines and equal numbers; two points that have little in common."""
+    s = Sketch()
+    x, target = s.leaf("input", "x", (2, 1)), s.leaf("input", "target", (2, 1))
+    w, v = s.leaf("parameter", "w", (2, 1)), s.leaf("parameter", "v", (1, 2))
+    half = s.node("full", [], (2, 2), shape=[2, 2], value=[1, 2])
+    h = s.dense(x, w)
+    gate = s.pointwise("ge", h, half)
+    h = s.pointwise("where", gate, s.pointwise("sin", h), s.pointwise("mul", h, half))
+    h = s.pointwise("add", h, s.pointwise("cos", h))
+    top = s.node("order", [s.pointwise("abs", h)], (2, 1), axis=1, count=1, largest=True, what="values")
+    first = s.node(
+        "order", [s.leaf("constant", "keys", (2, 2))], (2, 1), axis=1, count=1, largest=False, what="indices"
+    )
+    y = s.pointwise("add", s.dense(h, v), s.pointwise("add", top, s.node("pick", [h, first], (2, 1), axis=1)))
+    out = s.pointwise("square", s.pointwise("sub", y, target))
+    xs = np.array([[1.0], [-1.0], [0.25], [3.0]])
+    z = xs * np.array([[2.0, -1.5]])
+    z = np.where(z >= 0.5, np.sin(z), z / 2)
+    z = z + np.cos(z)
+    y = z @ np.array([[1.0], [-2.0]]) + np.abs(z).max(1, keepdims=True) + z[:, 1:]
+    return {
+        "claim": "midpoint",
+        "variables": ["w", "v"],
+        "program": s.program(out),
+        "constants": {"keys": np.array([[3, 1], [3, 2]])},
+        "parameters": {"w": np.array([[2.0], [-1.5]]), "v": np.array([[1.0, -2.0]])},
+        "points": [{}, {"w": np.array([[-1.5], [-1.25]]), "v": np.array([[-3.0, 3.0]])}],
+        "data": {"x": xs, "target": y},
+        "precision": 96,
     }

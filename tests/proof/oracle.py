@@ -31,6 +31,17 @@ def chain(document):
         if k == document["violated"]:
             found |= {"points": points, "average": point}
     found["end"] = point
+    if document["points"]:
+        start, names = found["start"], {name for table in document["points"] for name in table}
+        points = [start | {n: decode(v) for n, v in table.items()} for table in document["points"]]
+        if document["claim"] == "slopes":
+            p, q = points
+            times = [Fraction(*t) for t in document["times"]]
+            points = [start | {n: p[n] + t * (q[n] - p[n]) for n in names} for t in times]
+        else:
+            count = Fraction(len(points))
+            found["average"] = start | {n: sum((x[n] for x in points[1:]), points[0][n]) / count for n in names}
+        found["points"] = points
     found["fixed"] = all(
         (moved(point, step["moves"])[name] == point[name]).all() for step in document["steps"] for name in point
     )
@@ -61,7 +72,7 @@ def said_of_moves(document):
 
 def is_true(document):
     """Whether everything that the document states is true, by exact evaluation."""
-    table = {name: [float.fromhex(x) for x in v] for name, v in document["enclosures"].items() if name != "points"}
+    claim, text = document["claim"], document["statement"]
     stated = [[float.fromhex(x) for x in pair] for pair in document["enclosures"]["points"]]
     where = chain(document)
     constants = {name: decode(v) for name, v in document["constants"].items()}
@@ -71,30 +82,50 @@ def is_true(document):
         return mean_loss(document["program"], point, constants, data)
 
     variables = set(document["variables"])
-    allowed = all(set(step["moves"]) <= variables for step in document["steps"]) and variables <= set(where["start"])
+    touched = {name for table in [*document["points"], *(s["moves"] for s in document["steps"])] for name in table}
+    allowed = touched <= variables <= set(where["start"])
     values = [value(p) for p in where["points"]]
-    average, start, end = value(where["average"]), value(where["start"]), value(where["end"])
-    inside = all(within(v, Fraction(s[0]), Fraction(s[1])) for v, s in zip(values, stated, strict=True))
-    inside &= all(
-        within(v, *map(Fraction, table[name])) for name, v in (("average", average), ("start", start), ("end", end))
-    )
-    gap = average - sum(values[1:], values[0]) / len(values)
-    claims = [end - start, gap] if document["claim"] == "orbit-average" else [gap]
-    numbers = [Fraction(x.rstrip(".,;")) for x in re.findall(r"at least (\S+)", document["statement"])]
+    inside = len(stated) == len(values)
+    inside &= all(within(v, Fraction(s[0]), Fraction(s[1])) for v, s in zip(values, stated, strict=True))
+    found = {}
+    for name in ("average", "start", "end"):
+        pair = document["enclosures"][name]
+        if pair is not None:
+            found[name] = value(where[name])
+            inside &= within(found[name], *(Fraction(float.fromhex(x)) for x in pair))
+    if claim == "slopes":
+        t1, t2, t3, t4 = (Fraction(*t) for t in document["times"])
+        assert t1 < t2 <= t3 < t4
+        gap = (values[1] - values[0]) / ball_or(t2 - t1, values[0]) - (values[3] - values[2]) / ball_or(
+            t4 - t3, values[0]
+        )
+        above = any(all(bool(inner > outer) for outer in (values[0], values[3])) for inner in values[1:3])
+    else:
+        gap = found["average"] - sum(values[1:], values[0]) / len(values)
+        above = all(bool(found["average"] > v) for v in values)
+    claims = [found["end"] - found["start"], gap] if claim == "orbit-average" else [gap]
+    numbers = [Fraction(x.rstrip(".,;")) for x in re.findall(r"at least (\S+)", text)]
     said = len(numbers) == len(claims) and all(
         n > 0 and bool(c >= ball_or(n, c)) for n, c in zip(numbers, claims, strict=True)
     )
-    if "nor quasi-convex" in document["statement"]:
-        said &= all(bool(average > v) for v in values)
-    if document["claim"] == "orbit-average":
-        said &= where["fixed"] and bool(end > start) and said_of_moves(document)
+    said &= above or "nor quasi-convex" not in text
+    if claim == "orbit-average":
+        said &= where["fixed"] and bool(found["end"] > found["start"]) and said_of_moves(document)
+    elif document["steps"]:
+        said &= len(document["steps"]) == 1 and document["steps"][0]["order"] == len(values)
+        said &= f"with the entries of {', '.join(sorted(document['steps'][0]['moves']))} permuted as listed" in text
     else:
-        said &= len(document["steps"]) == 1 and document["steps"][0]["order"] == 2
-        moved = ", ".join(sorted(document["steps"][0]["moves"]))
-        said &= f"with the entries of {moved} permuted as listed in the certificate" in document["statement"]
-    said &= f"mean over {len(next(iter(data.values())))} samples" in document["statement"]
-    said &= all(name in document["statement"] for name in variables) or len(variables) > 12
-    said &= all(step["units"] in document["statement"] for step in document["steps"])
+        said &= f"equal to its parameters but for {', '.join(sorted(touched))}" in text or len(touched) > 12
+    samples = len(next(iter(data.values())))
+    block = next((node["shape"][0] for node in document["program"]["nodes"] if node["op"] == "input"), samples)
+    at_once = {1: "", samples: " together" * (samples > 1)}.get(block, f", {block} at a time")
+    said &= f"mean of the program's outputs over {samples} samples{at_once}, as a function of" in text
+    said &= claim != "midpoint" or len(values) == 2
+    said &= all(name in text for name in variables) or len(variables) > 12
+    said &= all(step["units"] in text for step in document["steps"])
+    if claim == "slopes":
+        t = [str(Fraction(*time)) for time in document["times"]]
+        said &= f"from s = {t[0]} to t = {t[1]} exceeds that from s = {t[2]} to t = {t[3]} by" in text
     return bool(allowed and inside and said and bool(gap > 0))
 
 
@@ -115,9 +146,12 @@ def enclosures(document_parts, width=0.0):
     """True enclosures for `Certificate.build`, by the oracle."""
     from orbitope.proof.certificate import encode_array
 
-    document = dict(document_parts)
+    document = {"steps": [], "violated": 0, **document_parts}
     for section in ("parameters", "constants", "data"):
-        document[section] = {name: encode_array(v) for name, v in document_parts[section].items()}
+        stored = {name: v if isinstance(v, dict) else encode_array(v) for name, v in document_parts[section].items()}
+        document[section] = stored
+    document["points"] = [{n: encode_array(v) for n, v in table.items()} for table in document.get("points", ())]
+    document["times"] = [Fraction(t).as_integer_ratio() for t in document.get("times", ())]
     where = chain(document)
     constants = {name: decode(v) for name, v in document["constants"].items()}
     data = {name: decode(v) for name, v in document["data"].items()}
@@ -125,9 +159,5 @@ def enclosures(document_parts, width=0.0):
     def value(point):
         return outward(mean_loss(document["program"], point, constants, data), width)
 
-    return {
-        "start": value(where["start"]),
-        "points": [value(p) for p in where["points"]],
-        "average": value(where["average"]),
-        "end": value(where["end"]),
-    }
+    names = {"orbit-average": ("start", "average", "end"), "slopes": ()}.get(document["claim"], ("average",))
+    return {"points": [value(p) for p in where["points"]], **{name: value(where[name]) for name in names}}

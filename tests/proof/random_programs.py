@@ -1,5 +1,6 @@
 """Random small programs for the checker and the exact evaluation."""
 
+import itertools
 import random
 from math import prod
 
@@ -7,12 +8,16 @@ from tests.proof.examples import Sketch
 
 
 class Maker:
-    """Random small programs with random rational parameters; smooth ones only where the oracle may use Arb."""
+    """Random small programs with random rational parameters; smooth ones only where the oracle may use Arb.
 
-    def __init__(self, seed, smooth):
-        self.rng, self.smooth, self.sketch = random.Random(seed), smooth, Sketch()
+    With decisions they also compare, choose, order and look up, and have parameters with zeros here and there.
+    """
+
+    def __init__(self, seed, smooth, decisions=False):
+        self.rng, self.smooth, self.decisions, self.sketch = random.Random(seed), smooth, decisions, Sketch()
         self.point, self.constants, self.data = {}, {}, {}
-        self.samples = self.rng.choice([1, 2])
+        self.block = self.rng.choice([1, 2]) if decisions else 1
+        self.samples = self.block * self.rng.choice([1, 2])
 
     def numbers(self, shape, scale=1):
         bits = self.rng.choice([0, 3, 24, 40, 150])
@@ -25,6 +30,28 @@ class Maker:
         )
         name = f"{kind}{len(table)}"
         table[name] = self.numbers(shape)
+        if self.decisions and self.rng.random() < 0.5:
+            self.empty(*table[name])
+        return self.sketch.leaf(kind, name, shape)
+
+    def empty(self, v, _, shape):
+        """Set whole slices to zero, or everything."""
+        dead = [{k for k in range(n) if self.rng.random() < 0.3} for n in shape]
+        if not shape or self.rng.random() < 0.3:
+            dead = [{*range(n)} for n in shape]
+        for i, at in enumerate(itertools.product(*map(range, shape))):
+            if not shape or any(k in d for k, d in zip(at, dead, strict=True)):
+                v[i] = 0
+
+    def whole(self, shape, low, high):
+        """Integers from low to high, as a constant or as data."""
+        table, kind = (self.constants, "constant") if self.rng.random() < 0.6 else (self.data, "input")
+        name, lead = f"{kind}{len(table)}", () if kind == "constant" else (self.block,)
+        if kind == "input" and (not shape or shape[0] != self.block):
+            return self.whole(shape, low, high)
+        stored = shape if kind == "constant" else (self.samples, *shape[1:])
+        table[name] = [self.rng.randint(low, high) for _ in range(prod(stored))], 1, stored
+        assert kind == "constant" or shape[:1] == lead
         return self.sketch.leaf(kind, name, shape)
 
     def input(self, shape):
@@ -33,23 +60,27 @@ class Maker:
         return self.sketch.leaf("input", name, shape)
 
     def same(self, shape):
-        return self.rng.choice([self.parameter, self.input if shape and shape[0] == 1 else self.parameter])(shape)
+        fits = shape and shape[0] == self.block
+        return self.rng.choice([self.parameter, self.input if fits else self.parameter])(shape)
 
     def step(self, x):
         s, rng, shape = self.sketch, self.rng, self.sketch.shapes[x]
         rank, size = len(shape), prod(shape)
         options = ["unary", "unary", "binary", "binary", "reshape"]
+        options += ["compare", "where", "full", "product", "product"] * self.decisions
         if rank:
             options += ["transpose", "concat", "slice", "pad", "contract", "contract", "broadcast"]
             options += ["reduce"] if rank > 1 else []
             options += (
-                ["convolve", "convolve", "pool", "pool"] if rank in (3, 4) and shape[0] == 1 and size < 40 else []
+                ["convolve", "convolve", "pool", "pool"] if rank in (3, 4) and shape[0] <= 2 and size < 40 else []
             )
             options += ["softmax", "normalise"] if self.smooth else []
+            options += ["order", "take", "pick"] * self.decisions
         match rng.choice(options):
             case "unary":
                 names = ["neg", "relu", "abs", "square", "identity", "leaky_relu"]
-                names += ["tanh", "sigmoid", "exp", "log", "sqrt", "rsqrt"] * self.smooth
+                names += ["tanh", "sigmoid", "exp", "log", "sqrt", "rsqrt", "erf", "sin", "cos"] * self.smooth
+                names += ["floor"] * self.decisions
                 fn = rng.choice(names)
                 if fn == "leaky_relu":
                     return s.pointwise(fn, x, slope=rng.choice([0.01, 0.5, -0.25, 3.0, 0.0, 1]))
@@ -122,7 +153,46 @@ class Maker:
                 return s.pool(fn, x, kernel, stride, padding=1, include=rng.random() < 0.5)
             case "softmax":
                 axis = rng.randrange(rank)
-                return s.node("softmax", [x], shape, kind=rng.choice(["log", "softmax"]), axis=axis)
+                if not self.decisions:
+                    return s.node("softmax", [x], shape, kind=rng.choice(["log", "softmax"]), axis=axis)
+                kind = rng.choice(["log", "softmax", "safe"])
+                mask = [self.whole(shape, 0 if kind == "safe" or rng.random() < 0.5 else 1, 1)] * (rng.random() < 0.6)
+                return s.node("softmax", [x, *mask], shape, kind=kind, axis=axis)
+            case "compare":
+                y = rng.choice([x, self.same(shape)])
+                return s.pointwise(rng.choice(["lt", "le", "gt", "ge", "eq", "ne"]), x, y)
+            case "where":
+                condition = self.whole(shape, 0, 1)
+                if rng.random() < 0.5:
+                    condition = s.pointwise("gt", x, self.same(shape))
+                return s.pointwise("where", condition, *rng.sample([x, self.same(shape)], 2))
+            case "full":
+                y = s.node("full", [], shape, shape=list(shape), value=rng.choice([[0, 1], [-2, 3], [5, 1]]))
+                return s.pointwise(rng.choice(["add", "mul", "maximum"]), x, y)
+            case "product":  # by something that is zero in part, or altogether
+                name = f"constant{len(self.constants)}"
+                self.constants[name] = self.numbers(shape)
+                self.empty(*self.constants[name])
+                risky = s.pointwise(rng.choice(["sqrt", "log"]), x) if self.smooth and rng.random() < 0.2 else x
+                return s.pointwise("mul", *rng.sample([risky, s.leaf("constant", name, shape)], 2))
+            case "order":
+                axis, what = rng.randrange(rank), rng.choice(["values", "indices", "choice"])
+                count = rng.randint(1, shape[axis])
+                out = [count if k == axis else n for k, n in enumerate(shape)]
+                out = [shape[axis], *out] if what == "choice" else out
+                if prod(out) > 60:
+                    return x
+                settings = {"axis": axis, "count": count, "largest": rng.random() < 0.5, "what": what}
+                return s.node("order", [x], out, **settings)
+            case "take":
+                axis = rng.randrange(rank)
+                indices = self.whole(rng.choice([(), (2,), (self.block, 2)]), 0, shape[axis] - 1)
+                out = (*shape[:axis], *s.shapes[indices], *shape[axis + 1 :])
+                return s.node("take", [x, indices], out, axis=axis) if prod(out) < 60 else x
+            case "pick":
+                axis = rng.randrange(rank)
+                out = [rng.randint(1, n + 1) if k == axis else n for k, n in enumerate(shape)]
+                return s.node("pick", [x, self.whole(tuple(out), 0, shape[axis] - 1)], out, axis=axis)
             case "normalise":
                 axes = rng.sample(range(rank), rng.randint(1, rank))
                 return s.node("normalise", [x], shape, kind=rng.choice(["standard", "rms"]), axes=axes, eps=1e-3)
@@ -135,7 +205,7 @@ class Maker:
         return s.pointwise("add", s.pointwise("abs", x), s.leaf("constant", name, shape))
 
     def make(self):
-        x = self.input(self.rng.choice([(1, 3), (1, 2, 3), (1, 2, 3, 3), (1, 1, 4), (1, 4, 2)]))
+        x = self.input((self.block, *self.rng.choice([(3,), (2, 3), (2, 3, 3), (1, 4), (4, 2)])))
         for _ in range(self.rng.randint(1, 6)):
             if prod(self.sketch.shapes[x]) > 60:
                 x = self.sketch.reduce("mean", x, [len(self.sketch.shapes[x]) - 1])
@@ -143,9 +213,9 @@ class Maker:
         s = self.sketch
         if self.smooth:
             x = s.pointwise("tanh", x)  # keeps the value, and with it the width that is asked for, of size one
-        out = s.total(x) if s.shapes[x] else x
+        out = s.total(x) if s.shapes[x] and not (self.decisions and self.rng.random() < 0.5) else x
         return s.program(out, list(self.data)), self.point, self.constants, self.data
 
 
-def random_program(seed, smooth):
-    return Maker(seed, smooth).make()
+def random_program(seed, smooth, decisions=False):
+    return Maker(seed, smooth, decisions).make()

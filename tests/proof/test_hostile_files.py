@@ -81,6 +81,8 @@ def hostile():
         variables=[*"abcdefgvw"],
         steps=[{**base["steps"][0], "moves": {name: [[0, [1, 0, *range(2, 100_000)]]] for name in "abcdefg"}}],
     )
+    document = json.loads(found["wide numbers averaged"])
+    found["wide numbers averaged and stated"] = seal(document, statement=True)
     add("unknown dtype", parameters={"w": array([1], zero, "object"), "v": array([1], zero)})
     add("list as dtype", parameters={"w": array([1], zero, ["float64"]), "v": array([1], zero)})
     add("bool as integer", violated=False)
@@ -164,10 +166,184 @@ def hostile():
     add("name in disguise", steps=[{**step, "units": "x; so F is convex."}])
     add("escape in a name", steps=[{**step, "units": "\x9b31m"}])
     add("long name", steps=[{**step, "units": "u" * 100_000}])
-    add("wide enclosure text", enclosures={**base["enclosures"], "start": ["0x1p" + "9" * 10_000, "0x1p+0"]})
-    add("huge enclosure", enclosures={**base["enclosures"], "start": ["0x1p+999999999", "0x1p+999999999"]})
-    add("enclosure upside down", enclosures={**base["enclosures"], "start": [(1.0).hex(), (0.0).hex()]})
+    add("wide enclosure text", enclosures={**base["enclosures"], "average": ["0x1p" + "9" * 10_000, "0x1p+0"]})
+    add("huge enclosure", enclosures={**base["enclosures"], "average": ["0x1p+999999999", "0x1p+999999999"]})
+    add("enclosure upside down", enclosures={**base["enclosures"], "average": [(1.0).hex(), (0.0).hex()]})
     add("statement of lines", statement="a\nb".replace("\n", "\u2028"))
+    # what version 2 brought: arrays that are larger than the file, points, times, precision, lookups, orders
+    two = {
+        "w": array([2, 1], base64.b64encode(bytes(16)).decode()),
+        "v": array([1, 2], base64.b64encode(bytes(16)).decode()),
+    }
+
+    def fill(shape, value=1, dtype="float64"):
+        return {"dtype": dtype, "shape": shape, "fill": value}
+
+    def rows(shape, which, dtype="float64"):
+        return {"dtype": dtype, "shape": shape, "rows": which, "data": base64.b64encode(bytes(8 * len(which))).decode()}
+
+    add("huge fill", parameters={**two, "a": fill([1 << 20, 1 << 20])})
+    add("huge fills", parameters={**two, **{f"a{k}": fill([1 << 22]) for k in range(100)}})
+    add("fill of no dtype", parameters={**two, "a": fill([2], 300, "int8")})
+    add("fill of half", parameters={**two, "a": fill([2], 0.5, "int8")})
+    add("fill of a third digit", parameters={**two, "a": fill([2], 1.001, "bfloat16")})
+    add("fill of text", parameters={**two, "a": fill([2], "1")})
+    add("fill of truth", parameters={**two, "a": fill([2], True, "bool")})
+    add("fill beyond floats", parameters={**two, "a": fill([2], 10**300)})
+    add("fill and data", parameters={**two, "a": {**fill([1]), "data": zero}})
+    add("fill and rows", parameters={**two, "a": {**fill([1]), "rows": [0]}})
+    add("rows without an order", parameters={**two, "a": rows([4], [1, 0])})
+    add("repeated rows", parameters={**two, "a": rows([4], [1, 1])})
+    add("rows beyond", parameters={**two, "a": rows([4], [4])})
+    add("negative rows", parameters={**two, "a": rows([4], [-1])})
+    add("rows of a number", parameters={**two, "a": rows([], [])})
+    add("rows with too few data", parameters={**two, "a": {**rows([4], [1]), "rows": [1, 2]}})
+    huge = {
+        name: {**part, "shape": [1 << 23, *part["shape"][1:]], "rows": [5]}
+        for name, part in {"a": rows([1], [0])}.items()
+    }
+    leaf = {"name": "p", "op": "parameter", "inputs": [], "shape": [1 << 23], "attributes": {"parameter": "a"}}
+    read = [("reduce", ["p"], [], {"fn": "sum", "axes": [0]})]
+
+    def over(*nodes, **sections):
+        made = program(*nodes)
+        made["nodes"].insert(0, leaf)
+        made["output"] = f"a{len(nodes) - 1}"
+        return {"program": made, "parameters": {**two, **huge}, **sections}
+
+    add("a sum of many zeros", **over(*read))
+    add(
+        "an exponential of many zeros",
+        **over(("pointwise", ["p"], [1 << 23], {"fn": "exp"}), ("reduce", ["a0"], [], {"fn": "sum", "axes": [0]})),
+    )
+    square = [1 << 23, 1 << 15]
+    add(
+        "many zeros squared",
+        **over(
+            ("contract", ["p", "p"], [1 << 23] * 2, {"spec": "i,j->ij"}),
+            ("pointwise", ["a0"], [1 << 23] * 2, {"fn": "exp"}),
+        ),
+    )
+    add(
+        "zeros broadcast",
+        **over(
+            ("broadcast", ["p"], [1 << 10, 1 << 23], {"shape": [1 << 10, 1 << 23]}),
+            ("pointwise", ["a0"], [1 << 10, 1 << 23], {"fn": "cos"}),
+        ),
+    )
+    cut = {"axis": 0, "start": 1, "stop": 1 << 23, "step": 1}
+    add("zeros cut", **over(("slice", ["p"], [(1 << 23) - 1], cut)))
+    lines = ("reshape", ["p"], [1, 1 << 23], {"shape": [1, 1 << 23]})
+    halves = {**pool, "kernel": [2], "stride": [2], "padding": [0]}
+    add("zeros in windows", **over(lines, ("pool", ["a0"], [1, 1 << 22], halves)))
+    many = [("pointwise", ["p" if k == 0 else f"a{k - 1}"], [1 << 23], {"fn": "neg"}) for k in range(15_000)]
+    add("zeros through many nodes", **over(*many))
+    dense = {"a": {"dtype": "int8", "shape": [4] * 11, "data": base64.b64encode(bytes((4**11) - 1) + b"\1").decode()}}
+    add("one entry of many axes", parameters={**two, **dense})
+    add("full", program=program(("full", [], [1 << 22, 1 << 16], {"shape": [1 << 22, 1 << 16], "value": [1, 1]})))
+    add("many full ones", program=program(*[("full", [], [1 << 23], {"shape": [1 << 23], "value": [1, 3]})] * 50))
+    add("full of no fraction", program=program(("full", [], [1], {"shape": [1], "value": [2, 4]})))
+    add("full of infinity", program=program(("full", [], [1], {"shape": [1], "value": [1, 0]})))
+    add("full of a long fraction", program=program(("full", [], [1], {"shape": [1], "value": [1 << 64, 1]})))
+    ones = ("full", [], [1 << 22], {"shape": [1 << 22], "value": [1, 1]})
+    settings = {"axis": 0, "count": 1 << 22, "largest": True, "what": "values"}
+    add("a long order", program=program(ones, ("order", ["a0"], [1 << 22], settings)))
+    add("a wide choice", program=program(ones, ("order", ["a0"], [1 << 22] * 2, {**settings, "what": "choice"})))
+    add("an order of nothing", program=program(("order", ["x"], [1, 1], {**settings, "count": 0})))
+    add("an order by a rule", program=program(("order", ["x"], [1, 1], {**settings, "count": 1, "rule": "topk"})))
+    add(
+        "a lookup of everything",
+        program=program(
+            ones, ("take", ["a0", "a0"], [1 << 22], {"axis": 0}), ("reduce", ["a1"], [], {"fn": "sum", "axes": [0]})
+        ),
+    )
+    add(
+        "a wide lookup",
+        program=program(
+            ones,
+            ("reshape", ["a0"], [1 << 11, 1 << 11], {"shape": [1 << 11] * 2}),
+            ("take", ["a1", "a0"], [1 << 22, 1 << 11], {"axis": 0}),
+        ),
+    )
+    add(
+        "an index of a lookup",
+        program=program(("take", ["x", "x"], [1, 1, 1], {"axis": 1}), ("pointwise", ["a0"], [1, 1, 1], {"fn": "neg"})),
+    )
+    add(
+        "nothing shown",
+        program=program(
+            ("pointwise", ["x", "x"], [1, 1], {"fn": "ne"}),
+            ("softmax", ["x", "a0"], [1, 1], {"kind": "log", "axis": 1}),
+        ),
+    )
+    add(
+        "a mask of another shape",
+        program=program(
+            ("reshape", ["x"], [1], {"shape": [1]}), ("softmax", ["x", "a0"], [1, 1], {"kind": "log", "axis": 1})
+        ),
+    )
+    add(
+        "a sine of much",
+        program=program(
+            *_chain(6, lambda a: ("pointwise", [a], [1, 1], {"fn": "exp"})),
+            ("pointwise", ["a5"], [1, 1], {"fn": "sin"}),
+        ),
+    )
+    for precision in (0, 63, 96.0, "128", True, 1 << 20, None):
+        add(f"precision {precision}", precision=precision)
+    wide_x = [("broadcast", ["x"], [1, 1 << 13], {"shape": [1, 1 << 13]})]
+    wide_x += [("pointwise", [f"a{k}"], [1, 1 << 13], {"fn": "erf"}) for k in range(300)]
+    add(
+        "precise error functions",
+        precision=2048,
+        program=program(*wide_x, ("reduce", ["a300"], [], {"fn": "sum", "axes": [0, 1]})),
+    )
+    add("no points", claim="midpoint", steps=[], points=[])
+    add("points and steps", points=[{}, {}])
+    add("points of others", claim="midpoint", steps=[], points=[{}, {"z": array([1], zero)}])
+    add("points of another shape", claim="midpoint", steps=[], points=[{}, {"w": array([1], zero)}])
+    add("points as text", claim="midpoint", steps=[], points="ab")
+    add(
+        "many points",
+        claim="average",
+        steps=[],
+        points=[{}] * 1001,
+        enclosures={**base["enclosures"], "points": [["0x0.0p+0", "0x0.0p+0"]] * 1001},
+    )
+    add("times without slopes", times=[[0, 1], [1, 2], [1, 2], [1, 1]])
+    slopes = {
+        "claim": "slopes",
+        "steps": [],
+        "points": [{}, {}],
+        "enclosures": {"points": [["0x0.0p+0", "0x0.0p+0"]] * 4, "average": None, "start": None, "end": None},
+    }
+    for k, times in enumerate(
+        (
+            [],
+            [[0, 1]] * 4,
+            [[0, 1], [1, 0], [1, 1], [2, 1]],
+            [[0, 1], [2, 4], [1, 1], [2, 1]],
+            [[0, 1], [1, 1], [2, 1], [1 << 64, 1]],
+            [0, 1, 2, 3],
+            [[0, 1], [1, 1], [1, 2], [3, 1]],
+        )
+    ):
+        add(f"times {k}", **slopes, times=times)
+    add(
+        "slopes with an average",
+        **{**slopes, "enclosures": {**slopes["enclosures"], "average": ["0x0.0p+0", "0x0.0p+0"]}},
+        times=[[0, 1], [1, 1], [1, 1], [2, 1]],
+    )
+    add("a claim as a list", claim=["midpoint"])
+    add("another version", version=3)
+    inputs = {
+        "nodes": [{**node, "shape": [2, 1]} for node in base["program"]["nodes"][:2]] + base["program"]["nodes"][2:]
+    }
+    add("blocks of two in a program for one", program={**base["program"], **inputs})
+    three = {
+        "nodes": [{**node, "shape": [3, 1]} for node in base["program"]["nodes"][:2]] + base["program"]["nodes"][2:]
+    }
+    add("blocks of three of two samples", program={**base["program"], **three})
     add("nested agreement", agreement={"a": {"b": 1}})
     return found
 

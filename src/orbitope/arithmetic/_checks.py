@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from orbitope.arithmetic.base import ELEMENTARY
+from orbitope.arithmetic.base import COMPARISONS, ELEMENTARY
 from orbitope.errors import DataError, EnclosureError
 
 
@@ -35,4 +35,26 @@ def unknown_function(name: str, arithmetic: str) -> EnclosureError:
         f"no {arithmetic} evaluation of the function {name!r}",
         got=f"{name!r}; expected one of {', '.join(ELEMENTARY)}",
         fix="compose it of these in the trait table (CONTRIBUTING.md, add an op)",
+    )
+
+
+def check_comparison(fn: str, arithmetic: str) -> None:
+    """Refuse what is no comparison.
+
+    Raises:
+        EnclosureError: naming it.
+    """
+    if fn not in COMPARISONS:
+        raise EnclosureError(
+            f"no {arithmetic} evaluation of the comparison {fn!r}", got=f"expected one of {', '.join(COMPARISONS)}"
+        )
+
+
+def undecided(what: str, got: str | None = None) -> EnclosureError:
+    """The error for a question that an enclosure leaves open."""
+    return EnclosureError(
+        f"the enclosure does not decide {what}",
+        got=got,
+        why="both answers are possible within the bounds, or two numbers are equal where their order matters",
+        fix="a higher precision decides it unless the numbers are equal",
     )

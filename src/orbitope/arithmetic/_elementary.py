@@ -205,7 +205,8 @@ def floor(c: Floats, r: Floats | None) -> Parts:
     high = np.floor(np.where(r == 0.0, c, np.nextafter(c + r, np.inf)))
     center = low + 0.5 * (high - low)
     radius = np.maximum(high - center, center - low)
-    return center, np.where(low == high, 0.0, np.nextafter(radius, np.inf))
+    open_ = low != high
+    return center, np.where(open_, np.nextafter(radius, np.inf), 0.0) if bool(np.any(open_)) else None
 
 
 FUNCTIONS: dict[str, Callable[[Floats, Floats | None], Parts]] = {

@@ -36,7 +36,7 @@ def load_flint(purpose: str) -> Any:
 def enclose_by_arb(
     name: str, center: NDArray[np.float64], radius: NDArray[np.float64] | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Balls around the values of ``erf``, ``sin`` or ``cos``, entry by entry, by Arb's ball arithmetic.
+    """Balls around the values of ``sin`` or ``cos``, entry by entry, by Arb's ball arithmetic.
 
     Args:
         name: a method of ``flint.arb``.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -46,6 +47,28 @@ class NumpyArithmetic(Arithmetic[Array]):
             terms: number of products in one entry.
         """
 
+    @abstractmethod
+    def _ranked(self, x: Array, axis: int, count: int, largest: bool) -> Array:
+        """The ``count`` largest or smallest entries along ``axis``, in order."""
+
+    @abstractmethod
+    def _places(self, x: Array, axis: int, count: int, largest: bool) -> NDArray[np.int64]:
+        """Where these entries stand.
+
+        Raises:
+            EnclosureError: this is not decided, or some of them are equal.
+        """
+
+    def order(self, x: Array, axis: int, count: int, largest: bool, what: str, rule: str) -> Array:
+        """The largest or smallest entries along ``axis``, or their places; see the interface."""
+        if what == "values":
+            return self._ranked(x, axis, count, largest)
+        places = self._places(x, axis, count, largest)
+        if what == "choice":
+            entries = np.arange(self.shape(x)[axis]).reshape(-1, *[1] * places.ndim)
+            places = (entries == places).astype(np.int64)
+        return self.lift(torch.from_numpy(np.ascontiguousarray(places)))
+
     def _matmul(self, x: Entries, y: Entries) -> Entries:
         """Products of matrices, or of equally many of them."""
         return x @ y
@@ -73,9 +96,37 @@ class NumpyArithmetic(Arithmetic[Array]):
         positions = indices.detach().cpu().numpy()
         return self._move(x, lambda a: np.take(a, positions, axis=axis))
 
+    def pick(self, x: Array, axis: int, indices: torch.Tensor) -> Array:
+        """One entry along ``axis`` for each integer index; other axes are shared."""
+        check_indices(indices, self.shape(x)[axis])
+        positions = indices.detach().cpu().numpy()
+        return self._move(x, lambda a: np.take_along_axis(a, positions, axis=axis))
+
     def windows(self, x: Array, kernel: Sequence[int], *, stride: Sequence[int], dilation: Sequence[int]) -> Array:
         """Sliding windows over trailing axes, as views: ``[N, C, *space] -> [N, C, *out, *kernel]``."""
         return self._move(x, lambda a: unfold(a, kernel, stride, dilation))
+
+    def convolve(
+        self,
+        x: Array,
+        weight: Array,
+        *,
+        stride: Sequence[int],
+        padding: Sequence[int],
+        dilation: Sequence[int],
+        groups: int,
+    ) -> Array:
+        """Cross-correlation ``[N, C, *space]`` with ``[O, C/groups, *kernel]``, unfolded for matrix products.
+
+        An entry is a sum of n = C/groups · kernel products: padding adds products with zero, which round nothing.
+        """
+        if any(padding):
+            x = self.pad(x, [(0, 0), (0, 0), *((p, p) for p in padding)])
+
+        def product(a: Entries, b: Entries) -> Entries:
+            return correlate(a, b, stride, dilation, groups, self._matmul)
+
+        return self._multiply(x, weight, product, prod(self.shape(weight)[1:]))
 
     def contract(self, spec: str, xs: Sequence[Array]) -> Array:
         """Sum of products by an einsum specification with an explicit output.
@@ -92,11 +143,14 @@ class NumpyArithmetic(Arithmetic[Array]):
                 continue
             other, others = self._simplify(xs[k], terms[k], needed.union(labels))
             pairing = Pairing.of(labels, self.shape(value), others, self.shape(other), needed)
-            product = partial(pairing.apply, matmul=self._matmul)
-            value = self._multiply(value, other, product, prod(pairing.inner))
+            value = self._contracted(value, labels, other, others, pairing)
             labels = pairing.labels
         value, labels = self._simplify(value, labels, set(output))
         return self.transpose(value, tuple(labels.index(label) for label in output))
+
+    def _contracted(self, x: Array, labels: str, y: Array, others: str, pairing: Pairing) -> Array:
+        """The product of two operands with these labels."""
+        return self._multiply(x, y, partial(pairing.apply, matmul=self._matmul), prod(pairing.inner))
 
     def _simplify(self, x: Array, labels: str, needed: set[str]) -> tuple[Array, str]:
         """Diagonals of repeated labels, and sums over labels that nobody else needs."""
@@ -185,6 +239,15 @@ class Pairing:
         return result.reshape((*self.batch, *self.rows, *self.columns))
 
 
+def ranks(x: Entries, axis: int, count: int, largest: bool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The places of all entries along ``axis`` in order: of the first ``count`` ranks, and of the others."""
+    places = np.argsort(x, axis=axis, kind="stable")
+    if largest:
+        places = np.flip(places, axis=axis)
+    first, rest = np.split(places, [count], axis=axis)
+    return first, rest
+
+
 def unfold(x: Entries, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]) -> Entries:
     """Sliding windows over the trailing axes, as a view: ``[…, *space] -> […, *out, *kernel]``."""
     space = len(kernel)
@@ -201,6 +264,7 @@ def correlate(
     stride: Sequence[int],
     dilation: Sequence[int],
     groups: int,
+    matmul: Product = operator.matmul,
     block: int = 1 << 22,
 ) -> Entries:
     """Cross-correlation of padded ``[N, C, *space]`` with ``[O, C/groups, *kernel]`` by matrix products.
@@ -221,6 +285,6 @@ def correlate(
     for start in range(0, count, step):
         part = view[start : start + step].transpose(order)
         rows = part.reshape(groups, part.shape[1] * prod(out_space), inner)
-        found = (rows @ matrices).reshape(groups, part.shape[1], *out_space, out_channels // groups)
+        found = matmul(rows, matrices).reshape(groups, part.shape[1], *out_space, out_channels // groups)
         result[start : start + step] = np.moveaxis(found.swapaxes(0, 1), -1, 2)
     return result.reshape(count, out_channels, *out_space)

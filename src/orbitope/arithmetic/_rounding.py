@@ -10,6 +10,8 @@ transcendental functions of any library.
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable
 from fractions import Fraction
 from functools import lru_cache
 
@@ -62,40 +64,99 @@ def inflation(roundings: int) -> float:
     return 1.0 + (2 * roundings + 16) * U
 
 
-def require_ieee() -> None:
-    """Refuse a process that flushes subnormals to zero or does not round to nearest, BLAS threads included.
+Matmul = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
+
+_SIZE = 384
+"""Of the matrices that are multiplied as a test: large enough for threads and for blocked algorithms."""
+
+
+def require_ieee(matmul: Matmul = operator.matmul) -> None:
+    """Refuse a process whose float64 is not that of the rounding bounds, in NumPy's loops or in BLAS and its threads.
+
+    What is tried: subnormal results and operands; ties that tell the rounding modes apart; the last bit of products and
+    sums; small entries beside large ones in a row and in a matrix, which emulation by fixed point and Strassen's
+    algorithm lose.
+
+    Args:
+        matmul: the product of matrices that is tested.
 
     Raises:
-        EnclosureError: which of the two it is.
+        EnclosureError: which of these it is.
+    """
+    require_rounding()
+    flushed, directed = _threads(matmul)
+    if flushed:
+        raise _flushes()
+    if directed:
+        raise _not_nearest()
+    if _lossy(matmul):
+        raise EnclosureError(
+            "products of matrices in this process lose bits of float64",
+            why="the rounding bounds hold for sums of correctly rounded products, not for a reduced precision, "
+            "emulation or algorithms with fewer products",
+            fix="switch the precision mode off, or install NumPy with a standard BLAS",
+        )
+
+
+def require_rounding() -> None:
+    """The part of ``require_ieee`` that costs microseconds: this thread's flags.
+
+    Raises:
+        EnclosureError: subnormals are flushed to zero, or rounding is not to nearest.
     """
     small, least, one = np.array([2.0**-1022]), np.array([2.0**-1074]), np.array([1.0])
-    flushed = (small * 0.5) * 2.0 != small or least * 2.0**1000 != 2.0**-74 or least + least == 0.0
+    if (small * 0.5) * 2.0 != small or least * 2.0**1000 != 2.0**-74 or least + least == 0.0:
+        raise _flushes()
     half, three_halves = np.array([U]), np.array([3 * U])
-    directed = one + half != one or one + three_halves != 1.0 + 4 * U or -one - three_halves != -1.0 - 4 * U
-    # large enough to be shared among threads: 2⁻¹⁰⁷⁰ is subnormal; 1 + u and 1 + 3u are ties
-    size = 384
-    left = np.empty((size, 2))
+    if one + half != one or one + three_halves != 1.0 + 4 * U or -one - three_halves != -1.0 - 4 * U:
+        raise _not_nearest()
+
+
+def _threads(matmul: Matmul) -> tuple[bool, bool]:
+    """Whether a product of matrices flushes subnormals, and whether it rounds ties otherwise than to even."""
+    left = np.empty((_SIZE, 2))
     left[:, 0], left[:, 1] = 2.0**-600, 0.0
-    right = np.empty((2, size))
+    right = np.empty((2, _SIZE))
     right[0], right[1] = 2.0**-470, 0.0
-    flushed = bool(flushed) or not bool(np.all(left @ right == 2.0**-1070))
+    flushed = not bool(np.all(matmul(left, right) == 2.0**-1070))  # subnormal
     left[:, 0] = left[:, 1] = 1.0
     right[0] = 1.0
+    directed = False
     for tie, even in ((U, 1.0), (3 * U, 1.0 + 4 * U)):
         right[1] = tie
-        directed = bool(directed) or not bool(np.all(left @ right == even))
-    if flushed:
-        raise EnclosureError(
-            "this process flushes subnormal numbers to zero",
-            why="the rounding bounds hold for IEEE 754 arithmetic with gradual underflow",
-            fix="torch.set_flush_denormal(False), and avoid libraries built with -ffast-math",
-        )
-    if directed:
-        raise EnclosureError(
-            "this process does not round to nearest",
-            why="the rounding bounds hold for IEEE 754 rounding to nearest, ties to even",
-            fix="restore the rounding mode: fesetround(FE_TONEAREST)",
-        )
+        directed = directed or not bool(np.all(matmul(left, right) == even))
+    return flushed, directed
+
+
+def _lossy(matmul: Matmul) -> bool:
+    """Whether products of matrices lose what every sum of correctly rounded products keeps."""
+    fine = 1.0 + 2 * U
+    left, right = np.zeros((_SIZE, _SIZE)), np.zeros((_SIZE, _SIZE))
+    left[:, 0], left[:, 1], right[0], right[1] = fine, -1.0, 1.0, 1.0
+    if not bool(np.all(matmul(left, right) == 2 * U)):  # 1 + 2u and 1 differ
+        return True
+    left[:, 0], left[:, 1], right[0], right[1] = 1.0, fine * 2.0**-300, 0.0, fine
+    if not bool(np.all(matmul(left, right) == fine * fine * 2.0**-300)):  # beside 1, all bits of a small number
+        return True
+    half = _SIZE // 2
+    scale = np.where(np.arange(_SIZE) < half, 2.0**200, 2.0**-200)
+    return not np.array_equal(matmul(np.diag(scale), np.diag(scale)), np.diag(scale * scale))
+
+
+def _flushes() -> EnclosureError:
+    return EnclosureError(
+        "this process flushes subnormal numbers to zero",
+        why="the rounding bounds hold for IEEE 754 arithmetic with gradual underflow",
+        fix="torch.set_flush_denormal(False), and avoid libraries built with -ffast-math",
+    )
+
+
+def _not_nearest() -> EnclosureError:
+    return EnclosureError(
+        "this process does not round to nearest",
+        why="the rounding bounds hold for IEEE 754 rounding to nearest, ties to even",
+        fix="restore the rounding mode: fesetround(FE_TONEAREST)",
+    )
 
 
 def is_finite(x: NDArray[np.float64]) -> bool:

@@ -10,50 +10,45 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from orbitope.arithmetic import _elementary as elementary
+from orbitope.arithmetic._ball import (
+    Ball,
+    Floats,
+    checked,
+    factor_of,
+    is_count,
+    is_moderate,
+    is_power,
+    loses_bits,
+    radii,
+    shown,
+    split,
+)
 from orbitope.arithmetic._checks import not_integers, unknown_function
+from orbitope.arithmetic._decided import DecidedBalls
+from orbitope.arithmetic._erf import erf
 from orbitope.arithmetic._flint import enclose_by_arb
-from orbitope.arithmetic._numpy import Entries, NumpyArithmetic, Product, correlate
-from orbitope.arithmetic._rounding import TINY, U, growth, inflation, require_finite, require_ieee
+from orbitope.arithmetic._numpy import Entries, Product
+from orbitope.arithmetic._rounding import (
+    TINY,
+    U,
+    growth,
+    inflation,
+    is_finite,
+    require_finite,
+    require_ieee,
+    require_rounding,
+)
 from orbitope.errors import EnclosureError
 
-Floats = NDArray[np.float64]
 
-
-@dataclass(frozen=True, eq=False)
-class Ball:
-    """An array of balls.
-
-    Attributes:
-        center: Float64[ndarray, "..."]; midpoints, finite.
-        radius: Float64[ndarray, "..."] of the same shape, finite and not negative; None: the midpoints are
-            exact.
-    """
-
-    center: Floats
-    radius: Floats | None = None
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the array."""
-        return self.center.shape
-
-    def __repr__(self) -> str:
-        """Shape and largest radius."""
-        widest = 0.0 if self.radius is None or not self.radius.size else float(self.radius.max())
-        return f"Ball(shape={self.shape}, largest radius {widest:.1e})"
-
-
-class BallArithmetic(NumpyArithmetic[Ball]):
+class BallArithmetic(DecidedBalls):
     """Balls around the exact values.
 
     Raises:
@@ -80,16 +75,18 @@ class BallArithmetic(NumpyArithmetic[Ball]):
     def lift(self, tensor: torch.Tensor) -> Ball:
         """The tensor's values: exact for floats of up to 64 bits, booleans and integers up to 2⁵³.
 
-        Larger integers become balls of one unit in the last place, which contain them.
+        Larger integers become balls of one unit in the last place, which contain them. −∞ stays what it is.
 
         Raises:
-            EnclosureError: complex, infinite or NaN.
+            EnclosureError: complex, NaN or +∞.
         """
         if tensor.is_complex():
             raise EnclosureError("complex tensors have no enclosure", got=str(tensor.dtype))
         values = tensor.detach().cpu()
         if tensor.is_floating_point() or tensor.dtype == torch.bool:
-            return self.ball(values.to(torch.float64, copy=True).numpy())
+            center = values.to(torch.float64, copy=True).numpy()
+            require_finite("the given values", center if is_finite(center) else shown(center), None)
+            return Ball(center)
         integers = values.numpy()
         center = integers.astype(np.float64)
         if integers.dtype.itemsize < 8 or not bool(np.any(np.abs(center) >= 2.0**53)):
@@ -110,6 +107,8 @@ class BallArithmetic(NumpyArithmetic[Ball]):
 
     def full(self, shape: Sequence[int], value: Fraction | float | int, like: Ball | None = None) -> Ball:
         """An array of one value; where a float cannot hold it, a ball of one unit in the last place."""
+        if value == -math.inf:
+            return Ball(np.broadcast_to(np.float64(-np.inf), tuple(shape)))
         try:
             exact = Fraction(value)
             near = float(exact)
@@ -149,7 +148,7 @@ class BallArithmetic(NumpyArithmetic[Ball]):
         center = np.concatenate([x.center for x in xs], axis=axis)
         if all(x.radius is None for x in xs):
             return Ball(center)
-        return Ball(center, np.concatenate([_radius(x) for x in xs], axis=axis))
+        return Ball(center, np.concatenate([radii(x) for x in xs], axis=axis))
 
     def pad(self, x: Ball, widths: Sequence[tuple[int, int]], value: float = 0.0) -> Ball:
         """Constant, exact padding before and after each axis.
@@ -183,29 +182,97 @@ class BallArithmetic(NumpyArithmetic[Ball]):
         return self._sum(np.subtract, x, y)
 
     def _sum(self, operation: Callable[..., Floats], x: Ball, y: Ball) -> Ball:
-        """Sum or difference: r = r_x + r_y + u|c|.
+        """Sum or difference: r = r_x + r_y + u|c|; of exact numbers r = |error|, none where all errors are zero.
 
         |fl(a) − a| ≤ u|fl(a)| for a sum a of two floats. The computed u|c| is exact, or |c| < 2⁻⁹⁶⁹: then it
         is at least u times the power of two below |c|, which bounds the error too. So no underflow term is
-        needed.
+        needed. The error of a sum of two floats is a float, and six operations find it exactly, underflow or not,
+        unless one of them overflows.
+
+        Source: Knuth, see Higham 2002, section 4.3 [higham2002].
         """
         with np.errstate(all="ignore"):
-            center = operation(x.center, y.center)
+            center = np.asarray(operation(x.center, y.center))
+            if x.radius is None and y.radius is None:
+                radius = self._error_of_sum(operation, center, x.center, y.center)
+                return self._visible("a sum", operation, x, y, center, radius if np.any(radius) else None)
             radius = np.abs(center)
             radius *= self.unit
             for part in (x.radius, y.radius):
                 if part is not None:
                     radius += part
             radius *= self.inflation(0)
-        return _checked("a sum", center, radius)
+        return self._visible("a sum", operation, x, y, center, radius)
+
+    def _error_of_sum(self, operation: Callable[..., Floats], total: Floats, a: Floats, b: Floats) -> Floats:
+        """|a ∘ b − total|, exactly, for ∘ a sum or a difference."""
+        back = np.asarray(total - a)  # ±b but for rounding
+        near = total - back
+        part = (b - back) if operation is np.add else (b + back)
+        return np.abs((a - near) + part if operation is np.add else (a - near) - part)
+
+    def _visible(
+        self, what: str, operation: Callable[..., Floats], x: Ball, y: Ball, center: Floats, radius: Floats | None
+    ) -> Ball:
+        """A sum, if it is finite but for −∞ and a number, which make −∞."""
+        if not is_finite(center):
+            hidden = x.center == -np.inf
+            if operation is np.add:
+                hidden = hidden | (y.center == -np.inf)
+            hidden = hidden & (center == -np.inf)
+            checked(what, np.where(hidden, 0.0, center), None if radius is None else np.where(hidden, 0.0, radius))
+            return Ball(center, None if radius is None else np.where(hidden, 0.0, radius))
+        return checked(what, center, radius)
 
     def neg(self, x: Ball) -> Ball:
         """Negative, exactly."""
         return Ball(np.asarray(-x.center), x.radius)
 
     def mul(self, x: Ball, y: Ball) -> Ball:
-        """Product, entry by entry."""
-        return self._multiply(x, y, np.multiply, 1)
+        """Product, entry by entry.
+
+        Of exact numbers the radius is the size of the error, which is a float and found exactly unless something might
+        underflow or overflow on the way; so products of whole numbers and of other short ones stay exact.
+        """
+        for one, other in ((x, y), (y, x)):
+            factor = factor_of(other)
+            if factor is not None and (one.radius is not None or is_power(factor) or not is_finite(one.center)):
+                return self._scaled(one, factor)
+        result = self._multiply(x, y, np.multiply, 1)
+        if x.radius is not None or y.radius is not None or result.radius is None:
+            return result
+        radius = np.where(
+            is_moderate(x.center) & is_moderate(y.center), self._error(result.center, x, y), result.radius
+        )
+        return Ball(result.center, radius if np.any(radius) else None)
+
+    def _error(self, total: Floats, x: Ball, y: Ball) -> Floats:
+        """|xy − total|, exactly, for a product of moderate floats.
+
+        Source: Dekker, see Ogita, Rump, Oishi 2005 [ogita2005].
+        """
+        with np.errstate(all="ignore"):
+            (a, b), (c, d) = split(x.center), split(y.center)
+            return np.abs(b * d - (((total - a * c) - b * c) - a * d))
+
+    def _scaled(self, x: Ball, factor: float) -> Ball:
+        """The product with one number: r = |factor|·r_x + u|c|, and TINY for underflow.
+
+        A power of two rounds nothing where the result is no smaller than 2⁻¹⁰²². A positive number leaves −∞ as it is.
+        """
+        with np.errstate(all="ignore"):
+            center = np.asarray(x.center * factor)
+            if is_power(factor) and not loses_bits(center, x.center):
+                radius = x.radius
+                if radius is not None and abs(factor) != 1.0:
+                    radius = np.where(radius > 0.0, radius * abs(factor) + TINY, 0.0)
+            elif x.radius is None:
+                radius = np.abs(center) * self.unit + TINY
+            else:
+                radius = (x.radius * abs(factor) + np.abs(center) * self.unit + TINY) * self.inflation(0)
+            if factor > 0.0 and not is_finite(center):
+                return self._visible("a product", np.subtract, x, x, center, radius)
+        return checked("a product", center, radius)
 
     def _multiply(self, x: Ball, y: Ball, product: Product, terms: int) -> Ball:
         """Sums of n = ``terms`` products.
@@ -225,6 +292,8 @@ class BallArithmetic(NumpyArithmetic[Ball]):
         rate = self.growth(terms)
         with np.errstate(all="ignore"):
             center = product(x.center, y.center)
+            if x.radius is None and y.radius is None and is_count(x.center, y.center, terms):
+                return Ball(np.asarray(center))
             if x.radius is None and y.radius is None:
                 radius = product(np.abs(x.center), np.abs(y.center))
                 radius *= rate
@@ -240,7 +309,7 @@ class BallArithmetic(NumpyArithmetic[Ball]):
                     radius += product(np.abs(x.center) + x.radius, y.radius)
                 radius += TINY * (1.0 + np.max(right, initial=0.0))
             radius *= self.inflation(terms)
-        return _checked("a sum of products", center, radius)
+        return checked("a sum of products", center, radius)
 
     def _reach(self, x: Ball, rate: float) -> Floats:
         """The sum r + rate·|c|: at least (1 − u)² times the exact value, less 2⁻¹⁰⁷⁵ for underflow."""
@@ -264,6 +333,9 @@ class BallArithmetic(NumpyArithmetic[Ball]):
         size = np.abs(y.center)
         if bool(np.any(size == 0.0 if y.radius is None else size <= y.radius)):
             raise EnclosureError("division by an enclosure that contains zero")
+        factor = factor_of(y)
+        if factor is not None and is_power(factor) and 2.0**-1000 <= abs(factor) <= 2.0**1000:
+            return self._scaled(x, 1.0 / factor)
         with np.errstate(all="ignore"):
             center = x.center / y.center
             quotient = np.abs(center)
@@ -275,43 +347,28 @@ class BallArithmetic(NumpyArithmetic[Ball]):
                 share = y.radius / distance + TINY
                 radius += (quotient * (1.0 + 4 * U) + TINY) * share  # |q| ≤ |fl(q)|(1 + 2u) + TINY
             radius *= self.inflation(2)
-        return _checked("a quotient", center, radius)
+        if x.radius is None and y.radius is None:  # a quotient that divides without rest is exact
+            product = Ball(np.asarray(center * y.center))
+            fits = is_moderate(center) & is_moderate(y.center) & (product.center == x.center)
+            radius = np.where(fits & (self._error(product.center, Ball(center), y) == 0.0), 0.0, radius)
+            return checked("a quotient", center, radius if np.any(radius) else None)
+        return checked("a quotient", center, radius)
 
     def sum(self, x: Ball, axes: Sequence[int]) -> Ball:
         """Sum over axes, which disappear; a single term is exact.
 
-        The radius is Σ (r + γ_n|c|), for any order of summation.
+        The radius is Σ (r + γ_n|c|), for any order of summation; of exact whole numbers the sum is exact.
         """
         terms = math.prod(x.shape[axis] for axis in axes)
         if terms == 1:
             return self._move(x, lambda a: np.squeeze(a, axis=tuple(axes)))
         with np.errstate(all="ignore"):
             center = np.sum(x.center, axis=tuple(axes))
+            if x.radius is None and is_count(np.ones(1), x.center, terms):
+                return Ball(np.asarray(center))
             radius = np.sum(self._reach(x, self.growth(terms)), axis=tuple(axes)) + TINY
             radius = radius * self.inflation(terms)
-        return _checked("a sum", center, radius)
-
-    def convolve(
-        self,
-        x: Ball,
-        weight: Ball,
-        *,
-        stride: Sequence[int],
-        padding: Sequence[int],
-        dilation: Sequence[int],
-        groups: int,
-    ) -> Ball:
-        """Cross-correlation ``[N, C, *space]`` with ``[O, C/groups, *kernel]``, unfolded for matrix products.
-
-        The bound of ``_multiply`` with n = C/groups · kernel: padding adds products with zero, which round
-        nothing.
-        """
-        widths = [(0, 0), (0, 0), *((p, p) for p in padding)]
-
-        def product(a: Entries, b: Entries) -> Entries:
-            return correlate(np.pad(a, widths) if any(padding) else a, b, stride, dilation, groups)
-
-        return self._multiply(x, weight, product, math.prod(weight.shape[1:]))
+        return checked("a sum", center, radius)
 
     # order --------------------------------------------------------------------------------------------------
     def maximum(self, x: Ball, y: Ball) -> Ball:
@@ -323,7 +380,7 @@ class BallArithmetic(NumpyArithmetic[Ball]):
         center = np.asarray(np.maximum(x.center, y.center))
         if x.radius is None and y.radius is None:
             return Ball(center)
-        left, right = _radius(x), _radius(y)
+        left, right = radii(x), radii(y)
         with np.errstate(all="ignore"):
             apart = x.center - y.center
             reach = left + right
@@ -351,36 +408,31 @@ class BallArithmetic(NumpyArithmetic[Ball]):
                 floor = np.max(x.center - x.radius, axis=tuple(axes), keepdims=True)
                 candidates = x.center + x.radius >= floor
             radius = np.max(np.where(candidates, x.radius, 0.0), axis=tuple(axes))
-        return _checked("a maximum", center, radius)
+        return checked("a maximum", center, radius)
 
     # functions ----------------------------------------------------------------------------------------------
     def function(self, name: str, x: Ball) -> Ball:
         """One of the elementary functions ``ELEMENTARY``, entry by entry.
 
-        ``erf``, ``sin`` and ``cos`` come from Arb and need python-flint; all others are proved here.
+        ``sin`` and ``cos`` come from Arb and need python-flint; all others are proved here. e^−∞ = 0, exactly.
         """
+        if name == "exp" and not is_finite(x.center):
+            hidden = x.center == -np.inf
+            value = self.function(name, Ball(np.where(hidden, 0.0, x.center), x.radius))
+            return Ball(np.where(hidden, 0.0, value.center), np.where(hidden, 0.0, radii(value)))
         require_finite(f"the argument of {name}", x.center, x.radius)
         flat = self._move(x, lambda a: a.reshape(-1))
         if name in elementary.FUNCTIONS:
             with np.errstate(all="ignore"):
                 parts = elementary.FUNCTIONS[name](flat.center, flat.radius)
-        elif name in ("erf", "sin", "cos"):
+        elif name == "erf":
+            with np.errstate(all="ignore"):
+                parts = erf(flat.center, flat.radius)
+        elif name in ("sin", "cos"):
             parts = enclose_by_arb(name, flat.center, flat.radius)
         else:
             raise unknown_function(name, self.name)
-        return self.reshape(_checked(name, *parts), x.shape)
-
-    def log_softmax(self, x: Ball, axis: int) -> Ball:
-        """``x − log Σ exp x`` along one axis: at the midpoints by ball arithmetic, then r_j + max r.
-
-        The j-th value moves by Δx_j minus the change of log Σ exp, which is a weighted mean of the Δx_i along
-        the way.
-        """
-        value = super().log_softmax(Ball(x.center), axis)
-        if x.radius is None:
-            return value
-        radius = (_radius(value) + x.radius + np.max(x.radius, axis=axis, keepdims=True)) * self.inflation(0)
-        return _checked("log_softmax", value.center, radius)
+        return self.reshape(checked(name, *parts), x.shape)
 
     # totals -------------------------------------------------------------------------------------------------
     def enclosing_mean(self, values: Ball | Iterable[Ball]) -> tuple[float, float]:
@@ -390,9 +442,10 @@ class BallArithmetic(NumpyArithmetic[Ball]):
         number of entries; each of the two roundings is made up for by a step to the next float outward.
 
         Raises:
-            EnclosureError: there is no entry, or the sum overflows.
+            EnclosureError: there is no entry, the sum overflows, or rounding has been changed in the meantime.
         """
         balls = [values] if isinstance(values, Ball) else list(values)
+        require_rounding()  # nobody has changed the flags since
         count = sum(ball.center.size for ball in balls)
         if not count:
             raise EnclosureError("the mean of no values")
@@ -407,16 +460,3 @@ class BallArithmetic(NumpyArithmetic[Ball]):
         if not (math.isfinite(low) and math.isfinite(high)):
             raise EnclosureError("the enclosure of a mean overflows", got=f"[{low}, {high}]")
         return low, high
-
-
-def _radius(x: Ball) -> Floats:
-    """Radii, zero where the midpoints are exact."""
-    return np.broadcast_to(np.float64(0.0), x.shape) if x.radius is None else x.radius
-
-
-def _checked(what: str, center: Any, radius: Any) -> Ball:
-    """A ball of arrays (a full reduction gives NumPy scalars), if it is finite."""
-    middle = np.asarray(center, dtype=np.float64)
-    reach = None if radius is None else np.asarray(radius, dtype=np.float64)
-    require_finite(what, middle, reach)
-    return Ball(middle, reach)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
@@ -11,9 +12,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from orbitope.arithmetic._checks import not_integers, unknown_function
+from orbitope.arithmetic._checks import check_comparison, not_integers, undecided, unknown_function
 from orbitope.arithmetic._flint import load_flint
-from orbitope.arithmetic._numpy import Entries, NumpyArithmetic, Product
+from orbitope.arithmetic._numpy import Entries, NumpyArithmetic, Product, ranks
 from orbitope.arithmetic.base import ELEMENTARY
 from orbitope.errors import EnclosureError
 
@@ -39,22 +40,23 @@ class ExactArithmetic(NumpyArithmetic[Rationals]):
 
     # numbers ------------------------------------------------------------------------------------------------
     def lift(self, tensor: torch.Tensor) -> Rationals:
-        """The tensor's values, exactly.
+        """The tensor's values, exactly; −∞ stays what it is.
 
         Raises:
-            EnclosureError: complex, infinite or NaN.
+            EnclosureError: complex, NaN or +∞.
         """
         if tensor.is_complex():
             raise EnclosureError("complex tensors are no rationals", got=str(tensor.dtype))
         values = tensor.detach().cpu()
         values = values.to(torch.float64) if values.is_floating_point() else values
         flat = values.reshape(-1).numpy().tolist()
-        return self._array([self._rational(value) for value in flat], tuple(tensor.shape))
+        entries = [LOWEST if value == -math.inf else self._rational(value) for value in flat]
+        return self._array(entries, tuple(tensor.shape))
 
     def full(self, shape: Sequence[int], value: Fraction | float | int, like: Rationals | None = None) -> Rationals:
         """An array of one value, exactly."""
         result = np.empty(tuple(shape), dtype=object)
-        result.fill(self._rational(value))
+        result.fill(LOWEST if value == -math.inf else self._rational(value))
         return result
 
     def _rational(self, value: Fraction | float | int) -> Any:
@@ -148,6 +150,40 @@ class ExactArithmetic(NumpyArithmetic[Rationals]):
             raise EnclosureError("a maximum over nothing but padding")
         return result
 
+    def compare(self, fn: str, x: Rationals, y: Rationals) -> Rationals:
+        """1 where ``fn`` holds, else 0."""
+        check_comparison(fn, self.name)
+        return self._truth(getattr(operator, fn)(x, y)).reshape(x.shape)
+
+    def _truth(self, holds: Any) -> Rationals:
+        return np.where(np.asarray(holds, dtype=bool), self._flint.fmpq(1), self._zero)
+
+    def where(self, condition: Rationals, x: Rationals, y: Rationals) -> Rationals:
+        """The entry of ``x`` where the condition is not zero, else that of ``y``."""
+        return np.where(np.asarray(condition != self._zero, dtype=bool), x, y)
+
+    def _ranked(self, x: Rationals, axis: int, count: int, largest: bool) -> Rationals:
+        first, _ = ranks(x, axis, count, largest)
+        return np.take_along_axis(x, first, axis=axis)
+
+    def _places(self, x: Rationals, axis: int, count: int, largest: bool) -> NDArray[np.int64]:
+        places = np.concatenate(ranks(x, axis, count, largest), axis=axis)
+        ranked = np.moveaxis(np.take_along_axis(x, places, axis=axis), axis, 0)
+        if any(a == b for a, b in zip(ranked[:count].ravel(), ranked[1 : count + 1].ravel(), strict=False)):
+            raise undecided("an order")
+        return np.take(places, range(count), axis=axis)
+
+    def hidden(self, x: Rationals) -> Rationals:
+        """1 where an entry is −∞, else 0."""
+        return self._truth([value is LOWEST for value in x.ravel()]).reshape(x.shape)
+
+    def uniform(self, x: Rationals) -> Fraction | None:
+        """The number that all entries are, if it is one."""
+        first: Any = x.flat[0] if x.size else None
+        if first is None or first is LOWEST or not all(value == first for value in x.ravel()):
+            return None
+        return Fraction(int(first.p), int(first.q))
+
     # functions ----------------------------------------------------------------------------------------------
     def function(self, name: str, x: Rationals) -> Rationals:
         """``abs`` and ``floor``; ``sqrt`` where it is rational.
@@ -180,7 +216,17 @@ class ExactArithmetic(NumpyArithmetic[Rationals]):
 
 
 class _Lowest:
-    """−∞ as padding: it compares with rationals, and any other use of it is a TypeError."""
+    """−∞: it compares with rationals, takes sums, and any other use of it is a TypeError."""
+
+    def __add__(self, other: object) -> _Lowest:
+        return self
+
+    __radd__ = __add__
+
+    def __sub__(self, other: object) -> _Lowest:
+        if other is self:
+            raise EnclosureError("a difference of two entries that are −∞")
+        return self
 
     def __lt__(self, other: object) -> bool:
         return other is not self

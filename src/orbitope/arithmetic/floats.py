@@ -124,6 +124,10 @@ class TorchArithmetic(Arithmetic[torch.Tensor]):
         taken = x.index_select(axis, indices.reshape(-1).to(x.device))
         return taken.reshape(*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])
 
+    def pick(self, x: torch.Tensor, axis: int, indices: torch.Tensor) -> torch.Tensor:
+        """One entry along ``axis`` for each index, by torch.gather."""
+        return torch.gather(x, axis, indices.to(torch.int64))
+
     def integers(self, x: torch.Tensor) -> torch.Tensor:
         """The values as int64.
 
@@ -183,6 +187,42 @@ class TorchArithmetic(Arithmetic[torch.Tensor]):
         """Largest over axes, which disappear."""
         return torch.amax(x, dim=tuple(axes)) if axes else x
 
+    def compare(self, fn: str, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """Booleans, by torch."""
+        return getattr(torch, fn)(x, y)
+
+    def where(self, condition: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """The entry of ``x`` where the condition is not zero, else that of ``y``."""
+        return torch.where(condition != 0, x, y)
+
+    def order(self, x: torch.Tensor, axis: int, count: int, largest: bool, what: str, rule: str) -> torch.Tensor:
+        """Largest or smallest entries along ``axis``, by the torch function that ``rule`` names."""
+        if what == "choice":
+            places = self.order(x, axis, count, largest, "indices", rule)
+            return functional.one_hot(places, x.shape[axis]).movedim(-1, 0).to(x.dtype)
+        part = 0 if what == "values" else 1
+        if rule == "topk":
+            return torch.topk(x, count, axis, largest)[part]
+        if rule == "arg" and part == 1:
+            return (torch.argmax if largest else torch.argmin)(x, axis, keepdim=True)
+        return torch.sort(x, stable=True, dim=axis, descending=largest)[part].narrow(axis, 0, count)
+
+    def scatter(
+        self, x: torch.Tensor, axis: int, indices: torch.Tensor, source: torch.Tensor, mode: str
+    ) -> torch.Tensor:
+        """Entries put at places, by torch's kernels in the promoted dtype."""
+        dtype = torch.promote_types(x.dtype, source.dtype)
+        x, source, indices = x.to(dtype), source.to(dtype), indices.to(torch.int64)
+        if mode == "set":
+            return torch.scatter(x, axis, indices, source)
+        if mode == "sum":
+            return torch.scatter_add(x, axis, indices, source)
+        return torch.scatter_reduce(x, axis, indices, source, mode, include_self=True)
+
+    def hidden(self, x: torch.Tensor) -> torch.Tensor:
+        """Where an entry is −∞."""
+        return x == -torch.inf
+
     # functions ----------------------------------------------------------------------------------------------
     def function(self, name: str, x: torch.Tensor) -> torch.Tensor:
         """One of the elementary functions ``ELEMENTARY``, entry by entry."""
@@ -191,6 +231,21 @@ class TorchArithmetic(Arithmetic[torch.Tensor]):
         if name in ("abs", "floor"):
             return _FUNCTIONS[name](_arithmetical(x))
         return _FUNCTIONS[name](self._float(x))
+
+    def entrywise(self, name: str, xs: Sequence[torch.Tensor], **settings: Any) -> torch.Tensor:
+        """The torch function of that name on all operands, with the settings as keywords."""
+        if name in _ONES:
+            # in torch, the product with a float is a float and the product of booleans with an integer is one
+            return self.mul(xs[0], self.full(xs[0].shape, _ONES[name], like=xs[0]))
+        function = _ENTRYWISE[name] if name in _ENTRYWISE else getattr(torch, name)
+        return function(*xs, **settings)
+
+    def softmax(self, x: torch.Tensor, axis: int, safe: bool = False) -> torch.Tensor:
+        """Softmax along one axis; ``safe``: zeros where all entries are −∞."""
+        if not safe:
+            return super().softmax(x, axis)
+        hidden = (x == -torch.inf).all(axis, keepdim=True)
+        return torch.softmax(x.masked_fill(hidden, 0.0), axis).masked_fill(hidden, 0.0)
 
     def log_softmax(self, x: torch.Tensor, axis: int) -> torch.Tensor:
         """``x − log Σ exp x`` along one axis, by torch."""
@@ -235,3 +290,31 @@ class TorchArithmetic(Arithmetic[torch.Tensor]):
 def _arithmetical(x: torch.Tensor) -> torch.Tensor:
     """The tensor, with booleans cast to integers: torch takes their sum for a logical or."""
     return x.to(torch.int64) if x.dtype == torch.bool else x
+
+
+def _choose(condition: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    return torch.where(condition != 0, x, y)
+
+
+def _nonzero(x: torch.Tensor) -> torch.Tensor:
+    return x != 0
+
+
+def _whole(x: torch.Tensor) -> torch.Tensor:
+    return x.trunc().to(torch.int64) if x.is_floating_point() else x.to(torch.int64)
+
+
+def _div_trunc(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    return torch.div(x, y, rounding_mode="trunc")
+
+
+_ONES = {"real": 1.0, "number": 1}
+"""What changes the kind of number, by a product."""
+
+_ENTRYWISE: dict[str, Callable[..., torch.Tensor]] = {
+    "where": _choose,
+    "nonzero": _nonzero,
+    "integer": _whole,
+    "div_trunc": _div_trunc,
+}
+"""Functions that torch has not, or under another name."""

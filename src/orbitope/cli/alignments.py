@@ -13,7 +13,7 @@ from orbitope.cli.application import command
 from orbitope.cli.data import load_data
 from orbitope.cli.groups import load_group
 from orbitope.cli.loading import check, fit, load_model, load_objective, load_weights
-from orbitope.cli.output import UNITS, Prose, Result, facts, plain, stack, talk, verdict
+from orbitope.cli.output import Prose, Result, facts, plain, stack, talk, verdict
 from orbitope.cli.twins import changes, moved_units
 from orbitope.cli.weights import check_output, write_weights
 from orbitope.errors import InputError
@@ -107,7 +107,7 @@ def barrier(
     network = load_model(model)
     a, b = map(load_weights, weights)
     fit(network, a, b)
-    given = load_data(data)
+    given = load_data(data, network, loss)
     objective = load_objective(network, given, loss, a, b)
     with talk().wait("walking from A to B"):
         found = landscapes.barrier(objective, a.tensors, b.tensors, points=points)
@@ -133,7 +133,7 @@ def barrier(
         ("loss at B", _shown(losses[-1]), "numeric"),
         ("accuracy", _accuracies(body["accuracy"]), "numeric"),
     ]
-    sentence = f"{found.height:.6g} {UNITS[loss]} above the line between the two ends"
+    sentence = f"{found.height:.6g} {objective.unit} above the line between the two ends"
     if max_barrier is not None:
         sentence += f"; up to {max_barrier:g} is allowed"
     word = "barrier" if within else "TOO HIGH"

@@ -10,7 +10,6 @@ from orbitope.cli import options
 from orbitope.cli.application import command
 from orbitope.cli.loading import fit, hush, load_model, own_or_loaded
 from orbitope.cli.output import Prose, Result, facts, number, stack, talk, verdict
-from orbitope.errors import ModelArgumentError
 
 if TYPE_CHECKING:
     from orbitope.flatness import Audit, Finding
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 @options.model
 @options.inputs
 @options.weights
+@click.option("--scope", multiple=True, metavar="PATTERN", help="Let only parameters vary that match, as features.*")
 @click.option(
     "--loss", is_flag=True, help="Look at the log-softmax of the output, which is what a cross-entropy loss sees."
 )
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     show_default=True,
     help="At most so many random parameters are looked at, until all that is flat at one of them is explained.",
 )
-def audit(model: str, shapes: tuple[str, ...], weights: str | None, loss: bool, seeds: int) -> Result:
+def audit(
+    model: str, shapes: tuple[str, ...], weights: str | None, scope: tuple[str, ...], loss: bool, seeds: int
+) -> Result:
     """Count flat directions twice: by the group, and by measuring.
 
     The derivative of the outputs with respect to the trainable parameters is taken in float64 at random inputs; what
@@ -42,13 +44,7 @@ def audit(model: str, shapes: tuple[str, ...], weights: str | None, loss: bool, 
     network = load_model(model, shapes)
     loaded = own_or_loaded(network, weights)
     fit(network, loaded)
-    if not network.runs:
-        raise ModelArgumentError(
-            f"the example inputs of {model} have no entries",
-            at=model,
-            why="flat directions are measured by running the model, and inputs on the meta device have a shape only",
-            fix="give their shapes, and they are drawn at random: --input 8x3x32x32",
-        )
+    network.demand_run("flat directions are measured")
     with talk().wait("measuring flat directions"), hush():
         found = flatness.audit(
             network.program or network.module,
@@ -56,6 +52,7 @@ def audit(model: str, shapes: tuple[str, ...], weights: str | None, loss: bool, 
             network.kwargs,
             loss=loss,
             seeds=seeds,
+            scope=scope or None,
             params=loaded.tensors,
         )
     body: dict[str, Any] = {"model": model, "weights": loaded.source, **found.to_json()}
@@ -74,15 +71,17 @@ def _human(source: str, found: Audit) -> Any:
     head = verdict(words[found.verdict], bool(found), f"{_sentence(worst)}, at generic parameters")
     if found.verdict in ("undecided", "unsound"):
         head = verdict(words[found.verdict], False, str(worst).removeprefix("UNSOUND: "))
-    of = "log-softmax of the outputs" if found.loss else "outputs"
+    rank = "the log-softmax of the outputs has rank" if found.loss else "the outputs have rank"
     rows = [
         ("with these parameters", _sentence(found.own), found.guarantee),
-        ("parameters", f"{number(found.parameters)} entries vary; the {of} have rank {number(generic.rank)}", ""),
+        ("parameters", f"{number(found.parameters)} entries vary; {rank} {number(generic.rank)}", ""),
         ("singular values", f"{generic.above:.0e} of the largest before the gap, {generic.below:.0e} behind it", ""),
         ("random parameters", f"{found.seeds} looked at", ""),
         ("at ε = 0 only", f"{found.approximate} more, not counted" if found.approximate else "", ""),
     ]
-    return stack(head, facts(rows), _where("generic parameters", generic), _where(source, found.own))
+    where = [_where("generic parameters", generic), _where(source, found.own)]
+    why = [Prose(f"In the way: {reason}.") for reason in found.reasons if generic.unexplained]
+    return stack(head, facts(rows), *where, *why)
 
 
 def _sentence(found: Finding) -> str:

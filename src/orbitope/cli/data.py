@@ -1,19 +1,30 @@
-"""Inputs and targets: the digits, and arrays in files."""
+"""Inputs and targets: the digits, arrays in files, the bytes of a text, random numbers."""
 
 from __future__ import annotations
 
+import inspect
 import os
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch.utils import _pytree as pytree
 
 from orbitope.errors import DataError, FileError, UnsafeFileError
 
-FORMS = "digits, digits:train, digits:test, or a .safetensors or .npz file with arrays x and y"
+if TYPE_CHECKING:
+    from orbitope.cli.loading import Model
+
+TARGETS = ("labels", "label", "targets", "target")
+"""Names under which a file may hold targets."""
+
+FORMS = (
+    "digits, digits:train, digits:test, a .safetensors, .npz or .pt file with arrays x and y, text:FILE, "
+    "or random:SAMPLES,SEED"
+)
 
 
 @dataclass(frozen=True)
@@ -22,21 +33,44 @@ class Data:
 
     Attributes:
         label: the argument that named them.
-        x: inputs.
+        args: inputs by position.
+        kwargs: inputs by name.
         y: class numbers, or values.
     """
 
     label: str
-    x: torch.Tensor
+    args: tuple[Any, ...]
     y: torch.Tensor
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
         """The label and the number of samples."""
-        return f"{self.label} ({len(self.x):,} samples)" if self.x.dim() else self.label
+        return f"{self.label} ({len(self.y):,} samples)" if self.y.dim() else self.label
+
+    @property
+    def tensors(self) -> list[torch.Tensor]:
+        """All inputs."""
+        return [leaf for leaf in pytree.tree_leaves((self.args, dict(self.kwargs))) if isinstance(leaf, torch.Tensor)]
+
+    def cast(self, dtype: torch.dtype) -> Any:
+        """Inputs and targets as an objective takes them, floating inputs in this dtype."""
+
+        def wide(tensor: torch.Tensor) -> torch.Tensor:
+            return tensor.to(dtype) if tensor.is_floating_point() else tensor
+
+        args, kwargs = pytree.tree_map_only(torch.Tensor, wide, (self.args, dict(self.kwargs)))
+        if len(args) == 1 and not kwargs:
+            return args[0], self.y
+        return (kwargs or args), self.y
 
 
-def load_data(label: str) -> Data:
+def load_data(label: str, model: Model, loss: str = "cross_entropy") -> Data:
     """The data that a ``--data`` argument names.
+
+    Args:
+        label: the argument.
+        model: that they are for.
+        loss: that random targets are for.
 
     Raises:
         DataError: no such data, or arrays of other names.
@@ -46,13 +80,22 @@ def load_data(label: str) -> Data:
     if name == "digits" and split in ("", "all", "train", "test"):
         from orbitope.reports.digits import digits
 
-        return Data(label, *digits(split or "all"))
-    if label.endswith(".safetensors"):
+        x, y = digits(split or "all")
+        return Data(label, (x,), y)
+    if name == "random":
+        from orbitope.cli.samples import drawn
+
+        return Data(label, *drawn(label, model, loss))
+    if name == "text" and split:
+        from orbitope.cli.samples import windows
+
+        return Data(label, *windows(label, model))
+    if label.endswith((".safetensors", ".pt", ".pth")):
         from orbitope.cli.weights import read_weights
 
-        return _pair(label, read_weights(label).tensors)
+        return _named(label, read_weights(label).tensors, model)
     if label.endswith(".npz"):
-        return _pair(label, _read_npz(label))
+        return _named(label, _read_npz(label), model)
     raise DataError(f"{label!r} does not name data", fix=f"name {FORMS}")
 
 
@@ -89,12 +132,19 @@ def _is_archive(path: str) -> bool:
         return False
 
 
-def _pair(label: str, arrays: Mapping[str, Any]) -> Data:
-    if not {"x", "y"} <= {*arrays}:
+def _named(label: str, arrays: Mapping[str, Any], model: Model) -> Data:
+    """Arrays x and y, or inputs under the names that the model gives them and targets under one of theirs."""
+    if {"x", "y"} <= {*arrays}:
+        return Data(label, (arrays["x"],), arrays["y"])
+    target = next((name for name in ("y", *TARGETS) if name in arrays), None)
+    rest = {name: array for name, array in arrays.items() if name != target}
+    accepted = inspect.signature(model.module.forward).parameters
+    anything = any(p.kind == p.VAR_KEYWORD for p in accepted.values())
+    if target is None or not rest or not (anything or {*rest} <= {*accepted}):
         raise DataError(
             f"{label} has no arrays x and y",
             at=label,
             got=", ".join(list(arrays)[:8]) or "no arrays",
             fix="name the inputs x and the targets y",
         )
-    return Data(label, arrays["x"], arrays["y"])
+    return Data(label, (), arrays[target], rest)

@@ -46,7 +46,7 @@ def explain(model: str, weights: str | None, data: str, loss: str, certificate: 
         evidence = Certificate.load(certificate)
     network = load_model(model)
     loaded = own_or_loaded(network, weights)
-    given = load_data(data)
+    given = load_data(data, network, loss)
     objective = load_objective(network, given, loss, loaded)
     with talk().wait("following curvature"):
         found = curvature.explain(objective, evidence)

@@ -33,15 +33,7 @@ def from_factory(label: str) -> Made:
         ModelArgumentError: no such module or factory, it raises, or it returns something else.
         FileError: no such file.
     """
-    home, _, name = label.rpartition(":")
-    found = _import(label, home)
-    for part in name.split("."):
-        if not hasattr(found, part):
-            known = [key for key, value in vars(found).items() if callable(value) and not key.startswith("_")]
-            raise ModelArgumentError(
-                f"{home} has no {name}", at=label, got=f"it has {', '.join(known[:8]) or 'nothing to call'}"
-            )
-        found = getattr(found, part)
+    found = imported(label)
     if isinstance(found, nn.Module):
         return found, None, {}
     if not callable(found):
@@ -51,6 +43,26 @@ def from_factory(label: str) -> Made:
             fix=f"name a function that returns {RETURNS}",
         )
     return _made(label, _run(label, "the factory failed", found))
+
+
+def imported(label: str) -> Any:
+    """The object that ``package.module:name`` or ``file.py:name`` stands for.
+
+    Raises:
+        ModelArgumentError: no such module, or nothing of that name in it.
+        FileError: no such file.
+    """
+    home, _, name = label.rpartition(":")
+    found = _import(label, home)
+    for part in name.split("."):
+        if not hasattr(found, part):
+            known = [key for key, value in vars(found).items() if callable(value) and not key.startswith("_")]
+            known.sort(key=lambda key: isinstance(vars(found)[key], type))  # factories before classes
+            raise ModelArgumentError(
+                f"{home} has no {name}", at=label, got=f"it has {', '.join(known[:12]) or 'nothing to call'}"
+            )
+        found = getattr(found, part)
+    return found
 
 
 def _import(label: str, home: str) -> Any:

@@ -71,7 +71,7 @@ def _verify(model: Model, before: Weights, found: Folded, ways: Plan) -> tuple[V
     from orbitope.infer.equivalents import folded_parameters
 
     if not model.runs:
-        talk().note("the example inputs have no entries: outputs were not compared")
+        talk().note("the model or its example inputs have no entries: outputs were not compared")
         return None, None
 
     def compared(wide: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> Verification:

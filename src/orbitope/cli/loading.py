@@ -17,7 +17,7 @@ from torch.export import ExportedProgram
 from torch.utils import _pytree as pytree
 
 from orbitope.cli.data import Data
-from orbitope.cli.factories import demo_network, from_factory
+from orbitope.cli.factories import demo_network, from_factory, imported
 from orbitope.cli.output import talk
 from orbitope.cli.weights import PICKLED, Weights, read_weights
 from orbitope.errors import ModelArgumentError, ParametersError
@@ -66,9 +66,44 @@ class Model:
 
     @property
     def runs(self) -> bool:
-        """Whether the example inputs have entries: of shapes alone a model can be traced, not run."""
+        """Whether inputs, and what no weights fill, have entries: of shapes alone a model can be traced, not run."""
+        return not self._shapes_alone and not self._hollow
+
+    @property
+    def _shapes_alone(self) -> bool:
         leaves = pytree.tree_leaves((self.args, dict(self.kwargs)))
-        return not any(isinstance(leaf, torch.Tensor) and leaf.is_meta for leaf in leaves)
+        return any(isinstance(leaf, torch.Tensor) and leaf.is_meta for leaf in leaves)
+
+    @property
+    def _hollow(self) -> list[str]:
+        """Buffers without entries that no file of weights holds."""
+        stored = self.module.state_dict()
+        return [name for name, x in self.module.named_buffers() if x.is_meta and name not in stored]
+
+    def demand_run(self, purpose: str) -> None:
+        """Refuse inputs that have a shape only, and models that weights do not fill.
+
+        Args:
+            purpose: what is done by running it, as ``outputs are compared``.
+
+        Raises:
+            ModelArgumentError: the model cannot be run.
+        """
+        if self._hollow:
+            raise ModelArgumentError(
+                f"{self.label} cannot be run",
+                at=", ".join(self._hollow[:3]),
+                got="buffers on the meta device that are not among the weights",
+                why=f"{purpose} by running the model, and this one was made without entries",
+                fix="name a factory that makes it with its weights: file.py:factory",
+            )
+        if self._shapes_alone:
+            raise ModelArgumentError(
+                f"the example inputs of {self.label} have no entries",
+                at=self.label,
+                why=f"{purpose} by running the model, and inputs on the meta device have a shape only",
+                fix="give their shapes, and they are drawn at random: --input 8x3x32x32",
+            )
 
     def graphs(self) -> list[Graph]:
         """Its program, lowered, at each size of its inputs that is looked at.
@@ -142,7 +177,8 @@ def _refuse_other_kinds(label: str) -> None:
         got = "weights, which do not say how they are used"
         fix = f"name a model ({FORMS}) and add --weights {label}"
     elif label.endswith(".json"):
-        got, fix = "a JSON file", f"if it is a symmetry file, pass --symmetry {label}"
+        got = "a JSON file"
+        fix = f"if it is a symmetry file, inspect, twin and align take it as --symmetry {label}; others run the model"
     if got or not re.fullmatch(r".+:[A-Za-z_][\w.]*", label):
         raise ModelArgumentError(
             f"{label!r} does not name a model", got=got or None, fix=fix or f"a MODEL is one of {FORMS}"
@@ -259,7 +295,7 @@ def with_weights(model: Model, weights: Weights, *others: Weights, data: Data | 
     """
     fit(model, weights, *others)
     tensors = [t for each in (weights, *others) for t in each.tensors.values()]
-    wide = _dtype([*model.module.state_dict().values(), *tensors, *([data.x] if data is not None else [])])
+    wide = _dtype([*model.module.state_dict().values(), *tensors, *(data.tensors if data is not None else [])])
     model.module.to(wide)
     empty = model.checkpoint is not None or on_meta(model.module)
     model.module.load_state_dict(weights.tensors, strict=False, assign=empty)
@@ -286,6 +322,23 @@ def load_objective(model: Model, data: Data, loss: str, *weights: Weights) -> An
     from orbitope.objective import Objective
 
     ready = with_weights(model, *weights, data=data)
-    x = data.x.to(_dtype([*ready.module.state_dict().values()])) if data.x.is_floating_point() else data.x
+    given = data.cast(_dtype([*ready.module.state_dict().values()]))
+    function, output = read_loss(loss)
     with talk().wait(f"tracing {model.label}"), hush():
-        return Objective(ready.module, loss, (x, data.y))
+        return Objective(ready.module, function, given, output=output)
+
+
+def read_loss(text: str) -> tuple[Any, str | None]:
+    """What a ``--loss`` argument names, and which output it reads if it says so.
+
+    Raises:
+        InputError: no such loss. ModelArgumentError: a file or module has no such function.
+    """
+    from orbitope.objective import LOSSES
+
+    name, _, rest = text.partition(":")
+    if name not in LOSSES and rest:
+        return imported(text), None
+    chosen = [item for item in rest.split(",") if item.startswith("output=")]
+    kept = [item for item in rest.split(",") if item and item not in chosen]
+    return f"{name}:{','.join(kept)}" if kept else name, chosen[-1].removeprefix("output=") if chosen else None

@@ -45,14 +45,17 @@ data = click.option(
     "--data",
     required=True,
     metavar="DATA",
-    help="digits, digits:train, digits:test, or a .safetensors or .npz file with arrays x and y.",
+    help="digits, digits:train, digits:test; a .safetensors, .npz or .pt file with arrays x and y, or with inputs by "
+    "their names and labels; text:FILE[,N] (bytes as tokens, N windows); random[:N,SEED] for a quick look.",
 )
 loss = click.option(
     "--loss",
-    type=click.Choice(("cross_entropy", "mse")),
+    metavar="LOSS",
     default="cross_entropy",
     show_default=True,
-    help="Mean over the samples.",
+    help="cross_entropy, nll, mse, l1, smooth_l1, huber, hinge, multi_margin or bce_with_logits, with options as in "
+    "cross_entropy:label_smoothing=0.1,ignore_index=-100 (also shift=1, axis=-1, output=NAME); or file.py:function "
+    "of output and target. Mean over the samples.",
 )
 
 

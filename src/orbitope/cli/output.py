@@ -30,9 +30,6 @@ VERSION = 1
 PROSE = 100
 """Sentences are broken at this column even where the terminal is wider."""
 
-UNITS = {"cross_entropy": "nats", "mse": "squared units of the output"}
-"""Of the loss."""
-
 Tick = Callable[[int, int], None]
 
 

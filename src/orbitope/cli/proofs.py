@@ -11,12 +11,19 @@ from orbitope.cli import options
 from orbitope.cli.application import command
 from orbitope.cli.data import load_data
 from orbitope.cli.loading import load_model, load_objective, own_or_loaded
-from orbitope.cli.output import UNITS, Prose, Result, Tick, columns, facts, number, plain, stack, talk, verdict
+from orbitope.cli.output import Prose, Result, Tick, columns, facts, number, plain, stack, talk, verdict
 from orbitope.cli.weights import check_output
 
 if TYPE_CHECKING:
     from orbitope.proof import Certificate, Claim, NotProven
     from orbitope.proof.check import Verdict
+
+
+CLAIMS = (
+    *("best", "midpoint", "swap", "exchange", "orbit-average", "sign-flip", "rescaling", "twin", "curvature"),
+    *("slice", "slopes"),
+)
+"""What ``--claim`` may be; a test compares it with ``orbitope.proof.prover.STRATEGIES``."""
 
 
 @command("prove")
@@ -26,10 +33,13 @@ if TYPE_CHECKING:
 @options.loss
 @click.option(
     "--claim",
-    type=click.Choice(("midpoint", "orbit-average", "best")),
-    default="midpoint",
+    type=click.Choice(CLAIMS),
+    metavar="NAME",
+    default="best",
     show_default=True,
-    help="One swap and the point half-way; the average of all copies; or the first of the two that succeeds.",
+    help="What to try: swap, exchange (several at once), orbit-average, sign-flip, rescaling, twin (built for the "
+    "purpose), curvature, slice (most of the network off), slopes; midpoint is the first that averages two equivalent "
+    "networks, best the first of all.",
 )
 @options.output(".orbitope", "the certificate")
 def prove(model: str, weights: str | None, data: str, loss: str, claim: Claim, output: str) -> Result:
@@ -43,7 +53,7 @@ def prove(model: str, weights: str | None, data: str, loss: str, claim: Claim, o
     check_output(output)
     network = load_model(model)
     loaded = own_or_loaded(network, weights)
-    given = load_data(data)
+    given = load_data(data, network, loss)
     objective = load_objective(network, given, loss, loaded)
     with talk().wait("proving") as tick:
         found = proof.prove(objective, claim=claim, progress=_narrow(tick))
@@ -52,11 +62,11 @@ def prove(model: str, weights: str | None, data: str, loss: str, claim: Claim, o
         return Result("prove", body | _refused(found), _not_proven(found), 1)
     found.save(output)
     body |= _proved(found) | {"certificate": output}
-    return Result("prove", body, _proven(body, UNITS[loss]))
+    return Result("prove", body, _proven(body, objective.unit))
 
 
 def _narrow(tick: Tick) -> Callable[[str, int, int], None]:
-    return lambda what, done, total: tick(done, total)
+    return lambda _, done, total: tick(done, total)
 
 
 def _refused(found: NotProven) -> dict[str, Any]:
@@ -67,6 +77,8 @@ def _proved(found: Certificate) -> dict[str, Any]:
     return {
         "proven": True,
         "claim": found.claim,
+        "strategy": found.document["agreement"]["strategy"],
+        "note": found.document["agreement"]["note"],
         "statement": found.statement,
         "gap": found.gap,
         "enclosures": plain(found.enclosures),
@@ -77,18 +89,19 @@ def _proved(found: Certificate) -> dict[str, Any]:
 
 def _proven(body: dict[str, Any], unit: str) -> Any:
     bounds = body["enclosures"]
-    rows = [
-        ("gap, at least", f"{body['gap']:.9g} {unit}", "exact"),
-        ("loss at A", _interval(*bounds["start"]), "exact"),
-        ("loss at M", _interval(*bounds["end"]), "exact"),
-    ]
-    if body["claim"] != "midpoint":
-        rows.append(("loss at the step that violates", _interval(*bounds["average"]), "exact"))
+    named = [(f"loss at point {k + 1}", pair) for k, pair in enumerate(bounds["points"][:4])]
+    named += [(f"loss at {WHERE[name]}", bounds[name]) for name in ("average", "start", "end") if bounds[name]]
+    rows = [("found by", f"{body['strategy']}: {body['note']}", "heuristic")]
+    rows.append(("gap, at least", f"{body['gap']:.9g} {unit}", "exact"))
+    rows += [(name, _interval(*pair), "exact") for name, pair in named]
     return stack(
         verdict("PROVED", True, body["statement"]),
         facts(rows),
         Prose(f"wrote {body['certificate']}; verify it with: orbitope check {body['certificate']}"),
     )
+
+
+WHERE = {"average": "their average", "start": "A, where the chain begins", "end": "its end, the average of all"}
 
 
 def _interval(low: float, high: float) -> str:
@@ -112,7 +125,7 @@ def _not_proven(found: NotProven) -> Any:
 @click.option(
     "--limit",
     type=click.IntRange(min=1),
-    help="Refuse to begin beyond so many multiply-adds; 10^9 by default.",
+    help="Refuse to begin beyond so many units of work; 10^9 by default, 6·10^9 with python-flint.",
 )
 def check(file: str, limit: int | None) -> Result:
     """Verify a certificate, independently of the prover.
@@ -123,7 +136,7 @@ def check(file: str, limit: int | None) -> Result:
     from orbitope.proof import check_certificate
 
     with talk().wait(f"checking {file}") as tick:
-        found = check_certificate(file, progress=tick, **({} if limit is None else {"limit": limit}))
+        found = check_certificate(file, progress=tick, limit=limit)
     body = {"certificate": file, **plain(found.to_json()), "guarantee": "exact"}
     return Result("check", body, _verdict(found), 0 if found.accepted else 1)
 
@@ -137,12 +150,15 @@ def _verdict(found: Verdict) -> Any:
     rows = [
         ("gap, at least", f"{found.gap_float:.9g}", "exact"),
         ("quasi-convexity", "refuted too" if found.quasiconvex_refuted else "not refuted", "exact"),
-        (
-            "weight decay",
-            f"still not convex with (μ/2)‖variables‖² added, for μ < {found.weight_decay:.4g}",
-            "exact",
-        ),
+    ]
+    if found.weight_decay is not None:
+        decay = f"still not convex with (μ/2)‖variables‖² added, for μ < {found.weight_decay:.4g}"
+        rows.append(("weight decay", decay, "exact"))
+    if found.curvature is not None:
+        somewhere = f"at most {found.curvature:.4g} somewhere on the segment, where the loss is twice differentiable"
+        rows.append(("curvature", somewhere, "exact"))
+    rows += [
         ("arithmetic", found.arithmetic, ""),
-        ("cost", f"{number(found.multiply_adds)} multiply-adds in {found.seconds:.1f} s", ""),
+        ("cost", f"{number(found.multiply_adds)} units of work in {found.seconds:.1f} s", ""),
     ]
     return stack(verdict("ACCEPTED", True, found.statement), facts(rows))

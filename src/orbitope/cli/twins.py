@@ -211,7 +211,7 @@ def _verify(model: Model, g: Element, tensors: dict[str, torch.Tensor]) -> Verif
     from orbitope.comparison import verify
 
     if not model.runs:
-        talk().note("the example inputs have no entries: outputs were not compared")
+        talk().note("the model or its example inputs have no entries: outputs were not compared")
         return None
     with talk().wait("comparing outputs"):
         return verify(model.program or model.module, g, model.inputs(), model.kwargs, tensors)

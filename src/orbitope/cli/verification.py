@@ -15,7 +15,7 @@ from orbitope.cli.groups import load_group
 from orbitope.cli.loading import Weights, check, fit, load_model, load_weights, own_or_loaded
 from orbitope.cli.output import Prose, Result, facts, number, stack, talk, verdict
 from orbitope.cli.twins import choose, random_parts
-from orbitope.errors import InputError, ModelArgumentError
+from orbitope.errors import InputError
 from orbitope.group import SymmetryGroup
 
 if TYPE_CHECKING:
@@ -128,13 +128,7 @@ def verify(
     draw = random_parts(parts, strength, other is None and element is None)
     network = load_model(model, shapes)
     loaded = own_or_loaded(network, weights)
-    if not network.runs:
-        raise ModelArgumentError(
-            f"the example inputs of {model} have no entries",
-            at=model,
-            why="outputs are compared by running the model, and inputs on the meta device have a shape only",
-            fix="give their shapes, and they are drawn at random: --input 8x3x32x32",
-        )
+    network.demand_run("outputs are compared")
     if other is not None:
         twin = load_weights(other)
         fit(network, loaded, twin)

@@ -76,7 +76,7 @@ class Execution:
     @property
     def device(self) -> str:
         """The devices of the parameters."""
-        return ", ".join(sorted({str(t.device) for t in self.own.values()})) or "cpu"
+        return ", ".join(sorted({str(t.device) for t in self.own.values() if not t.is_meta})) or "cpu"
 
     def check(self, params: Mapping[str, torch.Tensor]) -> None:
         """Refuse parameters that this model does not have, or has in another shape, all at once.
@@ -133,8 +133,8 @@ class Execution:
             given = next((params[alias] for alias in names if alias in params), own).detach()
             dtype = _WIDE.get(own.dtype, own.dtype) if wide else own.dtype
             key = (given.data_ptr(), tuple(given.shape), given.stride(), given.dtype, dtype)
-            if key not in cast:
-                cast[key] = given.to(own.device, dtype)
+            if key not in cast:  # a model that was made without entries runs where those that are given are
+                cast[key] = given.to(given.device if own.is_meta else own.device, dtype)
             # a forward may write into its buffers; the caller's tensors must not see it
             bound[name] = cast[key].clone() if name in self._buffers else cast[key]
         return bound

@@ -92,8 +92,7 @@ def explain(
 def _program(objective: Objective, params: Mapping[str, torch.Tensor]) -> tuple[Program, str, str]:
     """The program of one sample, the node of its loss and the node of the network's outputs."""
     graph = objective.graph_for(1)
-    data = dict(zip(graph.inputs, (objective.x, objective.target), strict=True))
-    program = Program(graph, params, data)
+    program = Program(graph, params, objective.data)
     last = objective.network.node(objective.network.outputs[0]).inputs[0]
     return program, program.same[graph.node(graph.outputs[0]).inputs[0]], program.same[last]
 

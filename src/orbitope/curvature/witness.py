@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -31,6 +30,21 @@ class Evidence(Protocol):
     @property
     def parameters(self) -> Mapping[str, torch.Tensor]:
         """The point A and what is held fixed."""
+        ...
+
+    @property
+    def data(self) -> Mapping[str, torch.Tensor]:
+        """The samples."""
+        ...
+
+    @property
+    def moved(self) -> frozenset[str]:
+        """Variables in which its points differ."""
+        ...
+
+    @property
+    def first(self) -> tuple[Mapping[str, torch.Tensor], tuple[float, float]]:
+        """A point, and bounds of F there."""
         ...
 
 
@@ -62,18 +76,16 @@ def read(certificate: Evidence, objective: Objective, params: Mapping[str, torch
     compared by the value of F at the certificate's point.
     """
     document = certificate.document
-    steps = document["steps"][: document["violated"] + 1]
-    moved = frozenset(name for step in steps for name in step["moves"])
-    theirs = certificate.parameters
-    if set(theirs) != set(params) or any(theirs[n].shape != p.shape for n, p in params.items()):
+    moved, theirs = certificate.moved, certificate.parameters
+    if not set(theirs) <= set(params) or any(t.shape != params[n].shape for n, t in theirs.items()):
         return Witness(certificate.statement, moved, frozenset(), "it is about other parameters")
     absorbed = _absorbed(document, theirs)
     differing = frozenset(
         name
         for name, p in params.items()
-        if name not in absorbed and not torch.equal(theirs[name].double(), p.cpu().double())
+        if name in theirs and name not in absorbed and not torch.equal(theirs[name].double(), p.cpu().double())
     )
-    return Witness(certificate.statement, moved, differing, _objection(document, theirs, objective))
+    return Witness(certificate.statement, moved, differing, _objection(certificate, params, objective))
 
 
 def _absorbed(document: Mapping[str, Any], theirs: Mapping[str, torch.Tensor]) -> frozenset[str]:
@@ -82,21 +94,23 @@ def _absorbed(document: Mapping[str, Any], theirs: Mapping[str, torch.Tensor]) -
     return frozenset(n for n in names.split(", ") if n in theirs and set(theirs[n].flatten().tolist()) <= {0.0, 1.0})
 
 
-def _objection(document: Mapping[str, Any], theirs: Mapping[str, torch.Tensor], objective: Objective) -> str:
-    stored = [_tensor(entry) for entry in document["data"].values()]
-    for name, ours in (("inputs", objective.x), ("targets", objective.target)):
-        if not any(t.shape == ours.shape and torch.equal(t.double(), ours.cpu().double()) for t in stored):
-            return f"it is about other data: the {name} differ"
-    low, high = (float.fromhex(bound) for bound in document["enclosures"]["start"])
-    here = objective.value({name: tensor.to(objective.x.device) for name, tensor in theirs.items()})
+def _objection(certificate: Evidence, params: Mapping[str, torch.Tensor], objective: Objective) -> str:
+    stored = list(certificate.data.values())
+    given = objective.data if _missing(objective.data, stored) == () else objective.program(objective.samples)[1]
+    for name in _missing(given, stored):
+        return f"it is about other data: {'the targets' if name == 'target' else 'the inputs'} differ"
+    point, (low, high) = certificate.first
+    here = objective.value({name: tensor.to(objective.x.device) for name, tensor in {**params, **point}.items()})
     slack = _AGREEMENT * max(1.0, abs(here))
     if not low - slack <= here <= high + slack:
         return f"it is about another function: F at its point is {low:.6g} there and {here:.6g} here"
     return ""
 
 
-def _tensor(entry: Mapping[str, Any]) -> torch.Tensor:
-    dtype: torch.dtype = getattr(torch, entry["dtype"])
-    raw = bytearray(base64.b64decode(entry["data"]))
-    flat = torch.frombuffer(raw, dtype=dtype) if raw else torch.empty(0, dtype=dtype)
-    return flat.reshape(entry["shape"])
+def _missing(data: Mapping[str, torch.Tensor], stored: Sequence[torch.Tensor]) -> tuple[str, ...]:
+    """Names of the data that are not among what is stored."""
+    return tuple(
+        name
+        for name, ours in data.items()
+        if not any(t.shape == ours.shape and torch.equal(t.double(), ours.cpu().double()) for t in stored)
+    )

@@ -99,7 +99,7 @@ def compare(program: Program, group: SymmetryGroup, params: Parameters, seeds: i
     generic = min(sides, key=lambda side: (not side.unsound, not side.decided, side.measured, -side.explained))
     own = _finding(program, group, params, range(OWN_DRAWS))
     extra = group.dimension_of(approximate=True, loss=program.loss) - group.dimension_of(loss=program.loss)
-    return Audit(program.size, program.loss, len(sides), generic, own, extra)
+    return Audit(program.size, program.loss, len(sides), generic, own, extra, group.continuous.reasons)
 
 
 def randomised(program: Program, params: Parameters, seed: int) -> dict[str, torch.Tensor]:

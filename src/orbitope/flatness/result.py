@@ -105,6 +105,7 @@ class Audit:
         generic: at random parameters; of the rank the largest.
         own: at the given parameters, which may have more, as where units are dead or equal.
         approximate: dimension of what the group knows to hold at ε = 0 only, and does not count.
+        reasons: what made matrices of the group smaller, as the gain of a norm that is not folded.
         guarantee: ``numeric``.
     """
 
@@ -114,6 +115,7 @@ class Audit:
     generic: Finding
     own: Finding
     approximate: int = 0
+    reasons: tuple[str, ...] = ()
     guarantee: Guarantee = "numeric"
 
     @property
@@ -136,6 +138,8 @@ class Audit:
         ]
         if self.approximate:
             lines.append(f"{self.approximate} more hold at ε = 0 only, and are not counted")
+        if self.generic.unexplained:
+            lines.extend(f"in the way: {reason}" for reason in self.reasons)
         return "\n".join([*lines, f"guarantee: {self.guarantee}"])
 
     def to_json(self) -> dict[str, Any]:
@@ -148,5 +152,6 @@ class Audit:
             "generic": self.generic.to_json(),
             "own": self.own.to_json(),
             "approximate": self.approximate,
+            "reasons": list(self.reasons),
             "guarantee": self.guarantee,
         }

@@ -1,6 +1,7 @@
 """Symmetry groups, their units and elements, and the action on parameters."""
 
 from orbitope.group.continuous import Continuous
+from orbitope.group.diagnostics import Diagnostic
 from orbitope.group.element import Element
 from orbitope.group.layout import (
     Axis,
@@ -12,9 +13,10 @@ from orbitope.group.layout import (
     Placement,
     Segments,
     movings,
+    places,
     read_in_order,
 )
-from orbitope.group.symmetry import Diagnostic, SymmetryGroup, places
+from orbitope.group.symmetry import SymmetryGroup
 from orbitope.group.units import Units
 
 __all__ = [

@@ -14,10 +14,10 @@ import torch
 from orbitope.errors import ElementError
 from orbitope.group.blocks import Block, outlines
 from orbitope.group.continuous import Family, Matrices, Translation
+from orbitope.group.effects import changed, read_by, spots_of, terms_of
 from orbitope.group.layout import Axis, Fixed, Interleaved, Merged, Moving, Ordered, Segments
 from orbitope.group.passing import passed
 from orbitope.group.steps import NEGLIGIBLE, Shuffle, Step
-from orbitope.group.transformation import changed, read_by, spots_of, terms_of
 
 if TYPE_CHECKING:
     from orbitope.group.symmetry import SymmetryGroup

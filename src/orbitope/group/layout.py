@@ -287,3 +287,15 @@ def axis_from_json(value: Any, sizes: Mapping[str, int], depth: int = 0) -> Axis
 
 def _parts(values: Sequence[Any], sizes: Mapping[str, int], depth: int) -> tuple[Axis, ...]:
     return tuple(axis_from_json(value, sizes, depth + 1) for value in values)
+
+
+def places(placements: Mapping[str, Placement]) -> dict[str, tuple[tuple[str, int], ...]]:
+    """For each units' name the parameter axes that they index."""
+    found: dict[str, list[tuple[str, int]]] = {}
+    for name, placement in placements.items():
+        for k, axis in enumerate(placement.axes):
+            for moving in movings(axis):
+                spots = found.setdefault(moving.name, [])
+                if (name, k) not in spots:
+                    spots.append((name, k))
+    return {name: tuple(spots) for name, spots in found.items()}

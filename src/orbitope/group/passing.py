@@ -12,8 +12,8 @@ from dataclasses import replace
 import torch
 
 from orbitope.group.continuous import Family, Flips, Matrices, Rotations, Scaling, Spot, Term, Translation
+from orbitope.group.effects import along, moved, spots_of, terms_of
 from orbitope.group.steps import Step
-from orbitope.group.transformation import along, moved, spots_of, terms_of
 
 Weights = dict[tuple[str, ...], float]
 """Exponents of a family's numbers, by the letters of its space."""

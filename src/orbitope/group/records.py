@@ -21,8 +21,8 @@ from orbitope.group.continuous import (
     Term,
     Translation,
 )
+from orbitope.group.effects import spots_of, terms_of
 from orbitope.group.layout import Axis, Placement, axis_from_json, axis_to_json, movings
-from orbitope.group.transformation import spots_of, terms_of
 
 KINDS = ("general", "orthogonal", "complex")
 Shapes = Mapping[str, Sequence[tuple[int, ...]]]

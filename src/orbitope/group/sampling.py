@@ -11,9 +11,9 @@ import torch
 
 from orbitope.errors import ElementError, ParametersError
 from orbitope.group.continuous import Family, Flips, Matrices, Rotations, Scaling, Translation
+from orbitope.group.effects import evaluate
 from orbitope.group.element import Element
 from orbitope.group.steps import Step
-from orbitope.group.transformation import evaluate
 
 if TYPE_CHECKING:
     from orbitope.group.symmetry import SymmetryGroup
@@ -31,7 +31,9 @@ def chosen(parts: str | Sequence[str]) -> tuple[str, ...]:
     wanted = PARTS if parts == "all" else (parts,) if isinstance(parts, str) else tuple(parts)
     if unknown := [str(part) for part in wanted if part not in PARTS]:
         raise ElementError(
-            "an element has no such part", got=", ".join(unknown), fix=f"choose among {', '.join(PARTS)}, or all"
+            "an element has no such part",
+            got=", ".join(unknown),
+            fix=f"choose among {', '.join(PARTS)}, or all; rotations are among the matrices, shifts are translations",
         )
     return tuple(part for part in PARTS if part in wanted)
 

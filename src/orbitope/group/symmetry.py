@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,44 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from orbitope.errors import ElementError, ParametersError, SymmetryFileError
-from orbitope.group.composition import appended, steady
+from orbitope.group import documents, making
+from orbitope.group.composition import steady
 from orbitope.group.continuous import Continuous, Family, Flips, Matrices, Rotations, Scaling, Translation
+from orbitope.group.diagnostics import Diagnostic
 from orbitope.group.element import Element
-from orbitope.group.layout import Placement, axis_from_json, axis_to_json, movings
-from orbitope.group.records import continuous_from_json, continuous_to_json
+from orbitope.group.fitting import check
+from orbitope.group.layout import Placement
 from orbitope.group.sampling import sample
-from orbitope.group.steps import Shuffle, Step, as_value
 from orbitope.group.units import Units
 
 if TYPE_CHECKING:
     from orbitope.group.counting import Count
-
-
-@dataclass(frozen=True)
-class Diagnostic:
-    """Why some positions of a parameter's axis are fixed.
-
-    Attributes:
-        parameter: canonical name.
-        axis: its axis.
-        size: how many positions.
-        reason: one sentence.
-        place: node, source line and module that fixed them.
-        unknown: whether an operation without a rule is the cause.
-    """
-
-    parameter: str
-    axis: int
-    size: int
-    reason: str
-    place: str = ""
-    unknown: bool = False
-
-    def __str__(self) -> str:
-        """One line."""
-        where = f" ({self.place})" if self.place else ""
-        return f"{self.parameter} axis {self.axis}: {self.size} fixed, {self.reason}{where}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,18 +138,7 @@ class SymmetryGroup:
     @cached_property
     def digest(self) -> str:
         """Names the structure; equal for groups with the same units in the same places."""
-        document = self.to_json()
-        for unit in document["units"]:
-            del unit["role"]  # a word for people
-        keys = ("units", "bases", "parameters", *(("continuous",) if self.families else ()))
-        if self.families:
-            del document["continuous"]["reasons"]
-            for family in document["continuous"]["matrices"]:
-                del family["reason"]
-            for family in document["continuous"]["scalings"]:
-                family["approximate"] = bool(family["approximate"])
-        text = json.dumps({key: document[key] for key in keys}, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:32]
+        return documents.digest(self)
 
     def innermost_first(self, names: Iterable[str]) -> list[str]:
         """Units in an order in which fibres come before what they are over."""
@@ -196,12 +157,6 @@ class SymmetryGroup:
         """The element that moves nothing."""
         return Element(self, {})
 
-    def _unit(self, units: Units | str) -> Units:
-        name = units if isinstance(units, str) else units.name
-        if name not in self.by_name:
-            raise ElementError("the group has no such units", got=name, fix=f"choose among {', '.join(self.by_name)}")
-        return self.by_name[name]
-
     def swap(self, units: Units | str, i: int, j: int, at: Sequence[int] = ()) -> Element:
         """Exchange positions i and j.
 
@@ -211,19 +166,7 @@ class SymmetryGroup:
             j: another.
             at: for units over others, the position of each of those; all zeros by default.
         """
-        unit = self._unit(units)
-        place = tuple(at) or (0,) * len(unit.over)
-        fits = len(place) == len(unit.over) and all(0 <= k < n for k, n in zip(place, unit.over_sizes, strict=False))
-        if not (0 <= i < unit.size and 0 <= j < unit.size and fits):
-            raise ElementError(
-                "no such positions",
-                at=unit.name,
-                got=f"{i}, {j}" + (f" at {place}" if place else ""),
-                fix=f"positions run from 0 to {unit.size - 1}",
-            )
-        permutation = torch.arange(unit.size).repeat(*unit.over_sizes, 1).reshape(*unit.over_sizes, unit.size)
-        permutation[(*place, i)], permutation[(*place, j)] = j, i
-        return Element(self, {unit.name: permutation})
+        return making.swap(self, units, i, j, at)
 
     def element(
         self, permutations: Mapping[str, Any] | None = None, values: Mapping[str, Any] | None = None
@@ -239,27 +182,7 @@ class SymmetryGroup:
         Raises:
             ElementError: there are no such units or families, or these are none of their values.
         """
-        tables = {name: torch.as_tensor(p, dtype=torch.int64) for name, p in (permutations or {}).items()}
-        steps: tuple[Step | Shuffle, ...] = ()
-        for name, value in (values or {}).items():
-            family = self._family(name, None)
-            try:
-                step = Step(family, as_value(family, value))
-                steps = appended(Element(self, {}, (*steps, step)).steps[:-1], step)
-            except (ValueError, TypeError, RuntimeError) as error:
-                raise ElementError("these are no values of the family", at=name, got=str(error)[:200]) from error
-        return Element(self, tables, steps)
-
-    def _family(self, family: Family | str, kind: type[Family] | None) -> Family:
-        name = family if isinstance(family, str) else family.name
-        found = self.families.get(name)
-        if found is None or (kind is not None and not isinstance(found, kind)):
-            names = [each.name for each in self.families.values() if kind is None or isinstance(each, kind)]
-            what = "family" if kind is None else f"family of kind {kind.__name__.lower()}"
-            raise ElementError(
-                f"the group has no such {what}", got=name, fix=f"choose among {', '.join(names[:12]) or 'none'}"
-            )
-        return found
+        return making.element(self, permutations or {}, values or {})
 
     def flip(self, family: Flips | str, *positions: int | tuple[int, ...]) -> Element:
         """Change the sign of some positions of a family.
@@ -268,32 +191,23 @@ class SymmetryGroup:
             family: which, or its name.
             positions: each a number, or a tuple with one for each index of the family's space; all of them by default.
         """
-        found = self._family(family, Flips)
-        value = torch.zeros(found.sizes, dtype=torch.bool)
-        for position in positions:
-            at = (position,) if isinstance(position, int) else tuple(position)
-            if len(at) != len(found.sizes) or not all(0 <= i < n for i, n in zip(at, found.sizes, strict=True)):
-                raise ElementError(
-                    "no such positions", at=found.name, got=str(position), fix=f"the sizes are {list(found.sizes)}"
-                )
-            value[at] = True
-        return self.element(values={found.name: value if positions else torch.ones_like(value)})
+        return making.flip(self, family, positions)
 
     def scale(self, family: Scaling | str, values: Any) -> Element:
         """Multiply by positive numbers ``[*sizes]``; a single one holds at all positions."""
-        return self.element(values={self._family(family, Scaling).name: values})
+        return self.element(values={making.family_of(self, family, Scaling).name: values})
 
     def transform(self, family: Matrices | str, matrix: Any) -> Element:
         """Mix by matrices ``[*over, n, n]``; a single one holds at all positions of what they are over."""
-        return self.element(values={self._family(family, Matrices).name: matrix})
+        return self.element(values={making.family_of(self, family, Matrices).name: matrix})
 
     def rotate(self, family: Rotations | str, angles: Any) -> Element:
         """Turn by angles ``[*sizes]`` in radians; a single one holds at all positions."""
-        return self.element(values={self._family(family, Rotations).name: angles})
+        return self.element(values={making.family_of(self, family, Rotations).name: angles})
 
     def translate(self, family: Translation | str, vector: Any) -> Element:
         """Translate by a vector ``[*sizes]``; a single number holds at all positions."""
-        return self.element(values={self._family(family, Translation).name: vector})
+        return self.element(values={making.family_of(self, family, Translation).name: vector})
 
     def sample(
         self,
@@ -337,29 +251,7 @@ class SymmetryGroup:
         Raises:
             ParametersError: listing what is missing, unexpected, of another shape or not finite.
         """
-        problems: list[str] = []
-        for placement in self.placements.values():
-            for names in placement.tensors:
-                if not partial and not any(name in params for name in names):
-                    problems.append(f"missing: {names[0]} {list(placement.piece)}")
-        for name, tensor in params.items():
-            placement = self.placement(name)
-            if placement is None:
-                if name not in self.unused:
-                    problems.append(f"unexpected: {name} {list(tensor.shape)}")
-            elif not placement.fits(name, tensor.shape):
-                expected = placement.shape if name in placement.names else placement.piece
-                problems.append(f"shape: {name} is {list(tensor.shape)}, expected {list(expected)}")
-            elif finite and tensor.is_floating_point() and not bool(tensor.isfinite().all()):
-                count = int((~tensor.isfinite()).sum())
-                problems.append(f"not finite: {name} has {count} NaN or infinite entries")
-        if problems:
-            raise ParametersError(
-                "the parameters do not fit this network",
-                why="a symmetry acts on every parameter that the function reads",
-                fix="pass the state dict of the same architecture, trained to finite values",
-                details=problems,
-            )
+        check(self, params, partial, finite)
 
     def tangents(
         self,
@@ -435,41 +327,7 @@ class SymmetryGroup:
     # JSON ----------------------------------------------------------------------------------------------------------
     def to_json(self) -> dict[str, Any]:
         """The group as JSON, versioned; enough to act on checkpoints without any model code."""
-        return {
-            "format": "orbitope symmetry",
-            "version": 1,
-            "log10_order": self.log10_order,
-            "units": [
-                {"name": unit.name, "size": unit.size, "over": list(unit.over), "role": unit.role}
-                for unit in self.units
-            ],
-            "bases": dict(self.bases),
-            "parameters": [
-                {
-                    "names": list(placement.names),
-                    "shape": list(placement.shape),
-                    "axes": [axis_to_json(axis) for axis in placement.axes],
-                    "trainable": placement.trainable,
-                    **({"members": [list(names) for names in placement.members]} if placement.members else {}),
-                    **({"part": list(placement.part)} if placement.part else {}),
-                }
-                for placement in self.placements.values()
-            ],
-            "unused": list(self.unused),
-            "notes": list(self.notes),
-            "diagnostics": [
-                {
-                    "parameter": d.parameter,
-                    "axis": d.axis,
-                    "size": d.size,
-                    "reason": d.reason,
-                    "place": d.place,
-                    "unknown": d.unknown,
-                }
-                for d in self.diagnostics
-            ],
-            **({"continuous": continuous_to_json(self.continuous)} if self.families or self.continuous.reasons else {}),
-        }
+        return documents.to_json(self)
 
     @staticmethod
     def from_json(document: Mapping[str, Any]) -> SymmetryGroup:
@@ -478,62 +336,4 @@ class SymmetryGroup:
         Raises:
             SymmetryFileError: another format or version, or sizes that contradict each other.
         """
-        if document.get("format") != "orbitope symmetry" or document.get("version") != 1:
-            raise SymmetryFileError("this is not a symmetry file of version 1", got=str(document.get("format"))[:80])
-        try:
-            return _read(document)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise SymmetryFileError(
-                "the symmetry file is malformed",
-                got=f"{type(error).__name__}: {error}"[:200],
-                fix="write it again with orbitope inspect MODEL -o symmetry.json",
-            ) from error
-
-
-def _read(document: Mapping[str, Any]) -> SymmetryGroup:
-    bases = {str(name): int(size) for name, size in document["bases"].items()}
-    sizes = {**bases, **{str(u["name"]): int(u["size"]) for u in document["units"]}}
-    placements = {}
-    for item in document["parameters"]:
-        axes = tuple(axis_from_json(axis, sizes) for axis in item["axes"])
-        shape = tuple(map(int, item["shape"]))
-        if tuple(axis.size for axis in axes) != shape:
-            raise SymmetryFileError("an axis does not have the size of its parameter", at=str(item["names"][0]))
-        members = tuple(tuple(map(str, names)) for names in item.get("members", ()))
-        part = None if item.get("part") is None else (int(item["part"][0]), int(item["part"][1]))
-        if part is not None and (len(members) != 1 or not shape or not 0 <= part[0] <= part[1] - shape[0]):
-            raise SymmetryFileError("a part of a parameter lies outside of it", at=item["names"][0])
-        if members and (not shape or shape[0] % len(members)):
-            raise SymmetryFileError("the members of a parameter do not have equal shares of it", at=item["names"][0])
-        placements[item["names"][0]] = Placement(
-            tuple(item["names"]), shape, axes, bool(item["trainable"]), members, part
-        )
-    acts = places(placements)
-    units = tuple(
-        Units(
-            str(u["name"]),
-            int(u["size"]),
-            tuple(u["over"]),
-            tuple(sizes[base] for base in u["over"]),
-            str(u["role"]),
-            acts.get(str(u["name"]), ()),
-        )
-        for u in document["units"]
-    )
-    diagnostics = tuple(Diagnostic(**item) for item in document["diagnostics"])
-    notes = tuple(map(str, document.get("notes", ())))
-    found = document.get("continuous")
-    continuous = Continuous() if found is None else continuous_from_json(found, placements)
-    return SymmetryGroup(units, placements, bases, diagnostics, tuple(document["unused"]), notes, continuous)
-
-
-def places(placements: Mapping[str, Placement]) -> dict[str, tuple[tuple[str, int], ...]]:
-    """For each units' name the parameter axes that they index."""
-    found: dict[str, list[tuple[str, int]]] = {}
-    for name, placement in placements.items():
-        for k, axis in enumerate(placement.axes):
-            for moving in movings(axis):
-                spots = found.setdefault(moving.name, [])
-                if (name, k) not in spots:
-                    spots.append((name, k))
-    return {name: tuple(spots) for name, spots in found.items()}
+        return SymmetryGroup(*documents.from_json(document))

@@ -15,9 +15,9 @@ import torch
 from orbitope.errors import InputError
 from orbitope.group.blocks import blocks, map_blocks
 from orbitope.group.continuous import Matrices, Rotations, Scaling, Spot, Translation
+from orbitope.group.effects import along, by_parameter, changed, evaluate, read_by, spots_of, terms_of, widened
 from orbitope.group.layout import Axis, Fixed
 from orbitope.group.sampling import ones_first
-from orbitope.group.transformation import along, by_parameter, changed, evaluate, read_by, spots_of, terms_of, widened
 
 if TYPE_CHECKING:
     from orbitope.group.symmetry import SymmetryGroup

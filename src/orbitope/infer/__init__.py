@@ -15,6 +15,7 @@ from orbitope.frontends import graphs
 from orbitope.graph import Graph
 from orbitope.group import SymmetryGroup
 from orbitope.infer.assembly import assemble
+from orbitope.infer.collection import put_off
 from orbitope.infer.folding import Fold, fold
 from orbitope.infer.gauge import continuous
 from orbitope.infer.joint import apart, fix_unreached, join
@@ -62,6 +63,7 @@ def symmetries(
     return infer(graphs(model, args, kwargs, outputs, also=also, specialise=specialise), scope)
 
 
+@put_off()
 def infer(graph: Graph | Sequence[Graph], scope: Iterable[str] | None = None, modules: bool = True) -> SymmetryGroup:
     """The group of a graph; see :func:`symmetries`.
 

@@ -118,6 +118,11 @@ class Program:
         return (found[0][0], found[0][1] * place.stride) if found else None
 
     # parameters ----------------------------------------------------------------------------------------------------
+    def is_floating(self, name: str) -> bool:
+        """Whether a parameter is one tensor of floating-point numbers, by its canonical name."""
+        parameter = self.graph.parameters[name]
+        return getattr(torch, parameter.dtype).is_floating_point and not parameter.members and not parameter.orders
+
     def chain(self, name: str, offsets: bool = False) -> Chain | None:
         """The parameter that a value is a view of; with ``offsets`` also of a parameter plus a number."""
         values, edges, offset = [name], [], 0.0

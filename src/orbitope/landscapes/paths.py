@@ -223,13 +223,13 @@ class _Path:
             name: x + place.to(x.device) * (self.b[name] - x) if x.is_floating_point() else x
             for name, x in self.a.items()
         }
-        value = self.objective.losses(params).mean()
+        value = self.objective.mean(params)
         if not value.requires_grad:
             return 0.0
         return torch.autograd.grad(value, place)[0].item()
 
     def accuracy(self, t: Sequence[float]) -> tuple[float, ...] | None:
-        if self.objective.loss != "cross_entropy":
+        if not self.objective.classifies:
             return None
         return tuple(self.objective.accuracy(self.at(place)) for place in t)
 
@@ -331,7 +331,7 @@ def _ends(objective: Objective, given: Mapping[str, Parameters]) -> list[dict[st
 
 def _loss(objective: Objective, params: Parameters) -> float:
     with torch.no_grad():
-        return objective.losses(params).mean().item()
+        return objective.mean(params).item()
 
 
 def _lerp(x: torch.Tensor, y: torch.Tensor, t: float) -> torch.Tensor:

@@ -19,7 +19,7 @@ from orbitope.primitives import (
 )
 from orbitope.primitives.activations import TRAITS, Trait
 from orbitope.primitives.base import PRIMITIVES, Behaviour, Primitive, Sign, register
-from orbitope.primitives.batching import rebatch
+from orbitope.primitives.batching import rebatch, sample_axes
 from orbitope.primitives.evaluation import evaluate, walk
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "reduction",
     "register",
     "resampling",
+    "sample_axes",
     "scanning",
     "scattering",
     "structure",

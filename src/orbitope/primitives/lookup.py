@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-import torch
-
 from orbitope.arithmetic.base import Arithmetic
-from orbitope.arithmetic.floats import Operand
 from orbitope.graph import Indexing, Label, Node
 from orbitope.primitives.base import Behaviour, Primitive, Shape, fresh, register
 
@@ -54,10 +51,5 @@ class Pick(_Lookup):
         return Indexing((x, indices), indices, mixed=picked, fixed=picked)
 
     def evaluate(self, arithmetic: Arithmetic[Any], node: Node, operands: Sequence[Any]) -> Any:
-        """By torch."""
-        args = (Operand(0), node.attributes["axis"], Operand(1))
-        return arithmetic.call(self.name, operands, function=_pick, args=args)
-
-
-def _pick(x: torch.Tensor, axis: int, indices: torch.Tensor) -> torch.Tensor:
-    return torch.gather(x, axis, indices.to(torch.int64))
+        """The arithmetic's pick."""
+        return arithmetic.pick(operands[0], node.attributes["axis"], arithmetic.integers(operands[1]))

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-import torch
-
 from orbitope.arithmetic.base import Arithmetic
-from orbitope.arithmetic.floats import Operand
 from orbitope.graph import Indexing, Label, Node
 from orbitope.primitives.base import Behaviour, Primitive, Shape, fresh, register
 
@@ -50,20 +47,6 @@ class Order(Primitive):
         return Behaviour("other", (0,), "nonnegative", (0.0,), (False,))
 
     def evaluate(self, arithmetic: Arithmetic[Any], node: Node, operands: Sequence[Any]) -> Any:
-        """By torch."""
+        """The arithmetic's order."""
         a = node.attributes
-        settings = {"axis": a["axis"], "count": a["count"], "largest": a["largest"], "rule": a["rule"]}
-        part = {"values": 0, "indices": 1, "choice": 2}[a["what"]]
-        args = (Operand(0), part)
-        return arithmetic.call(self.name, operands, function=_ordered, args=args, kwargs=settings)
-
-
-def _ordered(x: torch.Tensor, part: int, *, axis: int, count: int, largest: bool, rule: str) -> torch.Tensor:
-    if part == 2:
-        places = _ordered(x, 1, axis=axis, count=count, largest=largest, rule=rule)
-        return torch.nn.functional.one_hot(places, x.shape[axis]).movedim(-1, 0).to(x.dtype)
-    if rule == "topk":
-        return torch.topk(x, count, axis, largest)[part]
-    if rule == "arg" and part == 1:
-        return (torch.argmax if largest else torch.argmin)(x, axis, keepdim=True)
-    return torch.sort(x, stable=True, dim=axis, descending=largest)[part].narrow(axis, 0, count)
+        return arithmetic.order(operands[0], a["axis"], a["count"], a["largest"], a["what"], a["rule"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import inf
 from typing import Any, ClassVar
 
 from orbitope.arithmetic.base import Arithmetic
@@ -33,23 +32,7 @@ class Pool(Primitive):
         return linear()
 
     def evaluate(self, arithmetic: Arithmetic[Any], node: Node, operands: Sequence[Any]) -> Any:
-        """Windows, then a maximum or a mean over them."""
-        a, x = node.attributes, operands[0]
-        lead = len(arithmetic.shape(x)) - len(a["kernel"])
-        no_pad = [(0, 0)] * lead
-        widths = [*no_pad, *((p, p) for p in a["padding"])]
-        largest = a["fn"] == "max"
-
-        def windows(value: Any, fill: float) -> tuple[Any, tuple[int, ...]]:
-            padded = arithmetic.pad(value, widths, fill) if any(a["padding"]) else value
-            result = arithmetic.windows(padded, a["kernel"], stride=a["stride"], dilation=a["dilation"])
-            rank = len(arithmetic.shape(result))
-            return result, tuple(range(rank - len(a["kernel"]), rank))
-
-        view, axes = windows(x, -inf if largest else 0.0)
-        if largest:
-            return arithmetic.amax(view, axes)
-        if a["count_include_pad"] or not any(a["padding"]):
-            return arithmetic.mean(view, axes)
-        inside, _ = windows(arithmetic.full(arithmetic.shape(x), 1, like=x), 0.0)
-        return arithmetic.div(arithmetic.sum(view, axes), arithmetic.sum(inside, axes))
+        """The arithmetic's pool."""
+        a = node.attributes
+        window = (a["kernel"], a["stride"], a["padding"], a["dilation"])
+        return arithmetic.pool(operands[0], a["fn"], *window, a["count_include_pad"])

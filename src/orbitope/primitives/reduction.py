@@ -5,16 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-import torch
-
 from orbitope.arithmetic.base import Arithmetic
-from orbitope.arithmetic.floats import Operand
 from orbitope.graph import Indexing, Node
 from orbitope.primitives.base import Behaviour, Primitive, Shape, fresh, linear, register
-
-
-def _kept(shape: Shape, axes: Sequence[int]) -> Shape:
-    return tuple(1 if k in axes else size for k, size in enumerate(shape))
 
 
 def _along(shapes: Sequence[Shape], axes: Sequence[int]) -> Indexing:
@@ -83,17 +76,11 @@ class Softmax(Primitive):
         return Behaviour("other", (0,), "nonnegative", (None,), (False,))
 
     def evaluate(self, arithmetic: Arithmetic[Any], node: Node, operands: Sequence[Any]) -> Any:
-        """By the arithmetic's logarithmic softmax."""
+        """The arithmetic's softmax."""
         kind, axis = node.attributes["kind"], node.attributes["axis"]
-        if kind == "safe":
-            return arithmetic.call(node.op, operands, function=_safe_softmax, args=(Operand(0), axis))
-        result = arithmetic.log_softmax(operands[0], axis)
-        return result if kind == "log" else arithmetic.function("exp", result)
-
-
-def _safe_softmax(x: torch.Tensor, axis: int) -> torch.Tensor:
-    hidden = (x == -torch.inf).all(axis, keepdim=True)
-    return torch.softmax(x.masked_fill(hidden, 0.0), axis).masked_fill(hidden, 0.0)
+        if kind == "log":
+            return arithmetic.log_softmax(operands[0], axis)
+        return arithmetic.softmax(operands[0], axis, safe=kind == "safe")
 
 
 @register
@@ -111,15 +98,6 @@ class Normalise(Primitive):
         return Behaviour("other", (0,), homogeneous=(None if node.attributes["eps"] else 0.0,), odd=(True,))
 
     def evaluate(self, arithmetic: Arithmetic[Any], node: Node, operands: Sequence[Any]) -> Any:
-        """Mean, mean square, root, quotient."""
-        x, axes = operands[0], tuple(node.attributes["axes"])
-        shape = arithmetic.shape(x)
-
-        def spread(value: Any) -> Any:
-            return arithmetic.broadcast(arithmetic.reshape(value, _kept(shape, axes)), shape)
-
-        if node.attributes["kind"] == "standard":
-            x = arithmetic.sub(x, spread(arithmetic.mean(x, axes)))
-        square = arithmetic.mean(arithmetic.mul(x, x), axes)
-        shifted = arithmetic.add(square, arithmetic.full(arithmetic.shape(square), node.attributes["eps"], like=square))
-        return arithmetic.div(x, spread(arithmetic.function("sqrt", shifted)))
+        """The arithmetic's normalisation."""
+        a = node.attributes
+        return arithmetic.normalise(operands[0], tuple(a["axes"]), a["eps"], a["kind"])

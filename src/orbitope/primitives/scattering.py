@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-import torch
-
 from orbitope.arithmetic.base import Arithmetic
-from orbitope.arithmetic.floats import Operand
 from orbitope.graph import Indexing, Label, Node
 from orbitope.primitives.base import Behaviour, Primitive, Shape, fresh, register
 
@@ -38,16 +35,6 @@ class Scatter(Primitive):
         return Behaviour("other", monotone, homogeneous=(None,) * 3, odd=(False,) * 3)
 
     def evaluate(self, arithmetic: Arithmetic[Any], node: Node, operands: Sequence[Any]) -> Any:
-        """By torch."""
-        args = (Operand(0), Operand(1), Operand(2), node.attributes["axis"], node.attributes["mode"])
-        return arithmetic.call(self.name, operands, function=_scattered, args=args)
-
-
-def _scattered(x: torch.Tensor, indices: torch.Tensor, source: torch.Tensor, axis: int, mode: str) -> torch.Tensor:
-    dtype = torch.promote_types(x.dtype, source.dtype)
-    x, source, indices = x.to(dtype), source.to(dtype), indices.to(torch.int64)
-    if mode == "set":
-        return torch.scatter(x, axis, indices, source)
-    if mode == "sum":
-        return torch.scatter_add(x, axis, indices, source)
-    return torch.scatter_reduce(x, axis, indices, source, mode, include_self=True)
+        """The arithmetic's scatter."""
+        a = node.attributes
+        return arithmetic.scatter(operands[0], a["axis"], operands[1], operands[2], a["mode"])

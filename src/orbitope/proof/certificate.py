@@ -9,6 +9,7 @@ import base64
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, Literal
 
 import numpy as np
@@ -35,14 +36,17 @@ from orbitope.proof.check import (
 
 Array = np.ndarray[Any, np.dtype[Any]] | torch.Tensor
 Document = Mapping[str, Any]
-Claim = Literal["midpoint", "orbit-average"]
+Claim = Literal["midpoint", "average", "orbit-average", "slopes"]
 
 GENERATOR = "orbitope 0.1.0"
 """Name and version that certificates carry."""
 
 
 def encode_array(value: Array) -> dict[str, Any]:
-    """The array's entries exactly, in its own dtype: ``{"dtype", "shape", "data"}``, base64 of little-endian bytes.
+    """The array's entries exactly, in its own dtype, in the smallest of three forms.
+
+    ``{"dtype", "shape", "data"}`` with base64 of little-endian bytes; ``{"dtype", "shape", "rows", "data"}`` where the
+    rows of axis 0 that are not listed are zero; ``{"dtype", "shape", "fill"}`` where all entries are one number.
 
     Args:
         value: a NumPy array or a tensor on any device, of a dtype in ``orbitope.proof.check.DTYPES``.
@@ -74,8 +78,22 @@ def encode_array(value: Array) -> dict[str, Any]:
             got=f"{dtype} of shape {shape}",
             why="a statement about real numbers needs real numbers",
         )
-    little = np.ascontiguousarray(entries).astype(entries.dtype.newbyteorder("<"), copy=False)
-    return {"dtype": dtype, "shape": shape, "data": base64.b64encode(little.tobytes()).decode()}
+    little: np.ndarray[Any, Any] = (
+        np.ascontiguousarray(entries).astype(entries.dtype.newbyteorder("<"), copy=False).reshape(entries.shape)
+    )
+    stored: dict[str, Any] = {"dtype": dtype, "shape": shape}
+    raw = little.reshape(-1).view(np.uint8).reshape(little.size, -1)  # bit by bit: -0.0 is not 0.0
+    if little.size > 1 and bool((raw == raw[:1]).all()):
+        first = little.reshape(-1)[:1]
+        number = torch.from_numpy(first.astype(np.int16)).view(torch.bfloat16) if dtype == "bfloat16" else first
+        fill = number.tolist()[0]
+        return stored | {"fill": int(fill) if dtype == "bool" else fill}
+    if little.size > 1:
+        rows = np.flatnonzero(raw.reshape(little.shape[0], -1).any(axis=1)).tolist()
+        width = little[0].nbytes * 4 / 3
+        if len(rows) * width + len(str(rows)) < little.shape[0] * width:
+            return stored | {"rows": rows, "data": base64.b64encode(little[rows].tobytes()).decode()}
+    return stored | {"data": base64.b64encode(little.tobytes()).decode()}
 
 
 def decode_array(value: Mapping[str, Any]) -> torch.Tensor:
@@ -87,13 +105,20 @@ def decode_array(value: Mapping[str, Any]) -> torch.Tensor:
     Guarantee: exact.
     """
     try:
-        shape, _, _ = array(dict(value), [MAX_BITS], "array")
+        shape = array(dict(value), [MAX_BITS], "array").shape
     except MalformedError as error:
         raise CertificateError(f"not a stored array: {error}") from None
-    raw, name = base64.b64decode(value["data"]), value["dtype"]
+    name = value["dtype"]
+    if "fill" in value:
+        return torch.full(shape, value["fill"], dtype=getattr(torch, name))
     stored = np.dtype("int16" if name == "bfloat16" else name)
-    flat = torch.from_numpy(np.frombuffer(raw, dtype=stored.newbyteorder("<")).astype(stored))
-    return (flat.view(torch.bfloat16) if name == "bfloat16" else flat).reshape(shape)
+    flat = torch.from_numpy(np.frombuffer(base64.b64decode(value["data"]), stored.newbyteorder("<")).astype(stored))
+    flat = flat.view(torch.bfloat16) if name == "bfloat16" else flat
+    if "rows" not in value:
+        return flat.reshape(shape)
+    tensor = torch.zeros(shape, dtype=flat.dtype)
+    tensor[value["rows"]] = flat.reshape(-1, *shape[1:])
+    return tensor
 
 
 @dataclass(frozen=True)
@@ -101,7 +126,7 @@ class Certificate:
     """A claim of non-convexity with its evidence. It proves nothing until ``check`` accepts it.
 
     Attributes:
-        document: the JSON document, format version 1, with its statement and digests.
+        document: the JSON document, format version 2, with its statement and digests.
     """
 
     document: Document
@@ -115,26 +140,36 @@ class Certificate:
         program: Document,
         constants: Mapping[str, Array],
         parameters: Mapping[str, Array],
-        steps: Sequence[Document],
-        violated: int,
         data: Mapping[str, Array],
         enclosures: Mapping[str, Any],
+        steps: Sequence[Document] = (),
+        points: Sequence[Mapping[str, Array]] = (),
+        times: Sequence[Fraction | int] = (),
+        violated: int = 0,
+        precision: int = 128,
         agreement: Mapping[str, str | int | float | bool] | None = None,
         generator: str = GENERATOR,
     ) -> Certificate:
         """A certificate, with its statement and digests.
 
         Args:
-            claim: ``midpoint`` or ``orbit-average``.
+            claim: ``midpoint`` of two points, ``average`` of more, ``orbit-average``, or ``slopes``.
             variables: names of the parameters that F is a function of; all others are held fixed.
-            program: ``{"nodes", "inputs", "output"}`` for one sample: batch axis of size 1, concrete shapes.
+            program: ``{"nodes", "inputs", "output"}`` for a block of b samples: inputs of shape [b, …], b dividing N;
+                F is the mean of the entries of all outputs.
             constants: tensors that the program reads, by name.
             parameters: the point A, and the parameters that are held fixed, by name.
-            steps: ``{"units", "order", "moves": {parameter: [[axis, permutation], …]}}`` for each average.
-            violated: which step breaks Jensen's inequality, counted from 0.
             data: for each input of the program ``[N, …]``.
-            enclosures: ``{"start": (lo, hi), "points": [(lo, hi), …], "average": …, "end": …}`` in floats or hex
-                floats; they must enclose the real values of F.
+            enclosures: ``{"points": [(lo, hi), …], "average": …, "start": …, "end": …}`` in floats or hex floats; they
+                must enclose the real values of F. ``slopes`` has points only, one for each time; ``start`` and
+                ``end`` belong to an orbit average. What the claim does not have may be None or missing.
+            steps: ``{"units", "order", "moves": {parameter: [[axis, permutation], …]}}`` for each average; one for a
+                midpoint or an average that is not of listed points.
+            points: for each point the variables in which it differs from A.
+            times: four times for ``slopes``, t1 < t2 <= t3 < t4: F rises faster from X(t1) to X(t2) than from X(t3)
+                to X(t4), where X(t) = P + t (Q - P) for the two points P and Q.
+            violated: which step of an orbit average breaks Jensen's inequality, counted from 0.
+            precision: fractional bits of the checker's numbers, a multiple of 32 from 64 to 2048.
             agreement: how well the program agrees with the user's model; facts for the reader, not checked.
             generator: name and version of the program that writes the certificate.
 
@@ -150,14 +185,18 @@ class Certificate:
             "claim": claim,
             "statement": "",
             "variables": list(variables),
+            "precision": precision,
             "program": _plain(program),
             "constants": {name: encode_array(value) for name, value in constants.items()},
             "parameters": {name: encode_array(value) for name, value in parameters.items()},
             "steps": _plain(steps),
+            "points": [{name: encode_array(value) for name, value in point.items()} for point in points],
+            "times": [list(Fraction(time).as_integer_ratio()) for time in times],
             "violated": violated,
             "data": {name: encode_array(value) for name, value in data.items()},
-            "enclosures": {
-                name: [_hex(pair) for pair in value] if name == "points" else _hex(value)
+            "enclosures": dict.fromkeys(("average", "start", "end"))
+            | {
+                name: [_hex(pair) for pair in value] if name == "points" else value and _hex(value)
                 for name, value in enclosures.items()
             },
             "agreement": _plain(agreement or {}),
@@ -224,7 +263,7 @@ class Certificate:
 
     @property
     def claim(self) -> Claim:
-        """``midpoint`` or ``orbit-average``."""
+        """``midpoint``, ``average``, ``orbit-average`` or ``slopes``."""
         return self.document["claim"]
 
     @property
@@ -243,14 +282,42 @@ class Certificate:
         return {name: decode_array(value) for name, value in self.document["parameters"].items()}
 
     @property
+    def data(self) -> dict[str, torch.Tensor]:
+        """For each input of the program its entries for all samples."""
+        return {name: decode_array(value) for name, value in self.document["data"].items()}
+
+    @property
+    def moved(self) -> frozenset[str]:
+        """Names of the variables in which the points that the claim is about differ."""
+        steps = self.document["steps"][: self.document["violated"] + 1]
+        listed = [name for point in self.document["points"] for name in point]
+        return frozenset([*listed, *(name for step in steps for name in step["moves"])])
+
+    @property
+    def first(self) -> tuple[dict[str, torch.Tensor], tuple[float, float]]:
+        """The first point at which F is enclosed, and the bounds."""
+        bounds, points = self.enclosures, self.document["points"]
+        if not points:
+            return self.parameters, bounds["start"] or bounds["points"][0]
+        start = {name: decode_array(value) for name, value in points[0].items()}
+        if not self.document["times"]:
+            return {**self.parameters, **start}, bounds["points"][0]
+        end = {name: decode_array(value) for name, value in points[1].items()}
+        p, q = ({**self.parameters, **point} for point in (start, end))
+        top, bottom = self.document["times"][0]
+        share = top / bottom
+        between = {n: p[n].double() + share * (q[n].double() - p[n].double()) for n in {**start, **end}}
+        return {**p, **between}, bounds["points"][0]
+
+    @property
     def enclosures(self) -> dict[str, Any]:
-        """The stated bounds of F as ``(lower, upper)``: ``start``, ``points`` (a list), ``average``, ``end``."""
+        """The stated bounds of F as ``(lower, upper)``: ``points`` (a list), the others or None."""
         table = self.document["enclosures"]
-        return {name: [_floats(p) for p in v] if name == "points" else _floats(v) for name, v in table.items()}
+        return {name: [_floats(p) for p in v] if name == "points" else v and _floats(v) for name, v in table.items()}
 
     @property
     def gap(self) -> float:
-        """Stated lower bound of F at the violated average minus the mean of F at its points, rounded down."""
+        """Stated lower bound of F at the average minus the mean of F at its points (or of the fall of slope)."""
         return rounded_down(excess(claimed(self.document))[0])
 
 

@@ -1,22 +1,25 @@
 """Check a certificate of non-convexity, with nothing but the Python standard library.
 
-    python -I check.py proof.orbitope [--format json] [--limit N]
+    python -I check.py proof.orbitope [--format json] [--limit N] [--plain]
 
-A certificate names a real-valued program, data, a point A of its parameters and a chain of averages over
-permuted copies. Every value that the claim rests on is recomputed; nothing else in the file is believed.
+A certificate names a real-valued program, data, a point A of its parameters and other points made from A: permuted
+copies and their averages, or listed ones. Every value that the claim rests on is recomputed; nothing else in the
+file is believed.
 
-A tensor is a list of integers over one common denominator with ONE integer radius (`Ball`): every entry
-is a real number within radius/den of v/den. Parameters and their averages are exact. What is computed from
-them has the denominator 2^128, and each rounding is counted in the radius: every bound holds for the real
-numbers. There is no tolerance.
+A tensor is a list of integers over one common denominator with ONE integer radius (`Ball`): every entry is a real
+number within radius/den of v/den. Parameters and points are exact. What is computed from them has the denominator
+2^S, where the certificate chooses S, and each rounding is counted in the radius: every bound holds for the real
+numbers. There is no tolerance. What is zero whatever the data are, because of zeros among the parameters, is known
+beforehand: it is not stored, and what it is multiplied by is not computed.
 
-Work is counted before it is done, in multiply-adds of numbers of up to about 150 bits against any computed
-one; whatever costs more (wider numbers, roundings, elementary functions, a node at all) is counted as several.
-The limit of 10^9 is at most about two minutes on one core of 2020; an ordinary network takes half of that.
+Work is counted before it is done, in units of one multiply-add of numbers of up to about 200 bits; whatever costs
+more (wider numbers, roundings, elementary functions, a node at all) is counted as several. The limit of 10^9 is at
+most about two minutes on one core of 2020. Where python-flint is installed, and not refused by `--plain`, it
+computes the large products of integer matrices: the same numbers, faster, and the limit is higher.
 
 Exit code: 0 accepted; 1 read, but the claim is not established; 2 unreadable, malformed or altered.
-The file is long because it leans on nothing: reading, numbers, operations, program, averages, claim; each
-part uses only what stands before it.
+The file is long because it leans on nothing: reading, numbers, operations, zeros, program, points, claim; each part
+uses only what stands before it.
 """
 
 from __future__ import annotations
@@ -26,27 +29,30 @@ import base64
 import hashlib
 import io
 import json
+import operator
 import os
 import re
 import struct
 import sys
 import time
+from array import array as compact
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from decimal import ROUND_FLOOR, Context, Decimal
 from fractions import Fraction
-from math import gcd, inf, isfinite, isqrt, nextafter, prod
+from functools import cache, cached_property
+from functools import reduce as folded
+from itertools import pairwise
+from math import gcd, inf, isfinite, isqrt, lcm, nextafter, prod
 from operator import add, mul, sub
-from typing import Any
+from typing import Any, NamedTuple
 
-FORMAT, VERSION = "orbitope certificate", 1
-S = 128  # computed values are multiples of 2^-S ...
-ONE = 1 << S
-W = S + 32  # ... and elementary functions work with multiples of 2^-W
-TOP = 1 << 384  # no computed integer may reach this
-LIMIT = 10**9  # multiply-adds
+FORMAT, VERSION = "orbitope certificate", 2
+LIMIT, FLINT_LIMIT = 10**9, 6 * 10**9  # units of work without python-flint, and with it
 MAX_BYTES, MAX_DEPTH, MAX_BITS = 1 << 27, 12, 1 << 32  # of the file; of all its numbers and their averages in memory
 MAX_COUNTS = {b",": 1 << 22, b'"': 1 << 21, b":": 1 << 20, **dict.fromkeys((b"[", b"]", b"{", b"}"), 1 << 19)}
-MAX_NUMBERS, MAX_ENTRIES, MAX_NODES = 1 << 23, 1 << 23, 20_000  # in arrays, in a program's values, nodes
+MAX_NUMBERS, MAX_NOMINAL, MAX_NODES = 1 << 23, 1 << 40, 20_000  # stored in an array, with its zeros, nodes
+MAX_INDEX, MAX_VALUES = 1 << 24, 1 << 31  # positions in a program's operations; bits of its values at any one time
+NARROW = 1 << 72  # below it, rows are multiplied by many others at once
 WEIGHT = 320  # bits in memory of a number without its digits
 NAME = r"[A-Za-z0-9_.:/\[\]#*-]{1,200}"
 DTYPES = {
@@ -54,16 +60,17 @@ DTYPES = {
     **{"int8": "b", "int16": "h", "int32": "i", "int64": "q"},
 }
 SECTIONS = (
-    *("format", "version", "generator", "claim", "statement", "variables", "program", "constants"),
-    *("parameters", "steps", "violated", "data", "enclosures", "agreement"),
+    *("format", "version", "generator", "claim", "statement", "variables", "precision", "program", "constants"),
+    *("parameters", "steps", "points", "times", "violated", "data", "enclosures", "agreement"),
 )
+CLAIMS = ("midpoint", "average", "orbit-average", "slopes")
 Json = Any  # what a JSON document may hold, before it is validated
 Shape = tuple[int, ...]
-Shapes = dict[str, dict[str, Shape]]
+Axes = tuple[Sequence[int], ...]  # for every axis the places that may be nonzero
+Box = Axes | None  # None: zero everywhere
 Point = dict[str, tuple[list[int], int]]  # name -> integers, denominator
 Bounds = tuple[Fraction, Fraction]
 Progress = Callable[[int, int], object] | None
-Built = tuple[int, Callable[..., Any]]  # multiply-adds, function of balls
 
 
 class MalformedError(Exception):
@@ -79,15 +86,14 @@ class RejectedError(Exception):
 
 
 class Verdict:
-    """What was established; `gap` is a proven lower bound of F(average) - mean of the F(P_j)."""
+    """What was established; `gap`: a proven lower bound of F(average) - mean of the F(P_j), or of the fall of slope."""
 
     def __init__(self, **known: Any) -> None:
         """Nothing is established beyond what is known."""
         self.accepted = self.convex_refuted = self.quasiconvex_refuted = False
-        self.claim = self.statement = self.reason = ""
-        self.gap = self.gap_float = self.weight_decay = None
+        self.claim = self.statement = self.reason = self.arithmetic = ""
+        self.gap = self.gap_float = self.weight_decay = self.curvature = None
         self.enclosures, self.multiply_adds, self.seconds = {}, 0, 0.0
-        self.arithmetic = f"exact integers, fixed point 2^-{S}, Python standard library"
         self.__dict__.update(known)
 
     def __bool__(self) -> bool:
@@ -108,7 +114,7 @@ def need(condition: object, message: str) -> None:
         raise MalformedError(message)
 
 
-def take(room: list[int], count: int) -> None:
+def claim_room(room: list[int], count: int) -> None:
     """Ask for space before it is used."""
     room[0] -= count
     need(room[0] >= 0, "too many numbers, or too many orders of magnitude")
@@ -134,9 +140,16 @@ def integers(value: Json, low: int, high: int, where: str, count: int | None = N
 
 def finite(value: Json, where: str) -> Fraction:
     """A finite number, exactly."""
-    fits = (type(value) is int and abs(value) < TOP) or (type(value) is float and isfinite(value))
+    fits = (type(value) is int and abs(value) < 1 << 300) or (type(value) is float and isfinite(value))
     need(fits, f"{where} is not a finite number")
     return Fraction(value)
+
+
+def rational(value: Json, where: str) -> Fraction:
+    """[n, d] in lowest terms, both below 2^64."""
+    n, d = integers(value, 1 - (1 << 64), (1 << 64) - 1, where, 2)
+    need(d > 0 and gcd(n, d) == 1, f"{where} is not a fraction in lowest terms")
+    return Fraction(n, d)
 
 
 def name_of(value: Json, where: str) -> str:
@@ -156,7 +169,7 @@ def names_of(value: Json, where: str) -> set[str]:
 def shape_of(value: Json, where: str) -> Shape:
     """A shape without empty axes."""
     shape = tuple(integers(value, 1, MAX_NUMBERS, f"the shape of {where}"))
-    need(len(shape) <= 12 and prod(shape) <= MAX_NUMBERS, f"{where} is too large")
+    need(len(shape) <= 12 and prod(shape) <= MAX_NOMINAL, f"{where} is too large")
     return shape
 
 
@@ -191,9 +204,11 @@ def read(source: str | os.PathLike[str] | bytes) -> Json:
     except (ValueError, RecursionError) as error:  # UTF-8 and NaN are ValueErrors
         raise MalformedError(f"not a JSON document in UTF-8: {error}") from None
     need(form == source, "not in canonical form (sorted keys, each once, no spaces, one newline at the end)")
+    need(isinstance(document, dict) and document.get("format") == FORMAT, f"not an {FORMAT}")
+    old = document.get("version")
+    need(type(old) is not int or old != 1, "written in format version 1; this checker reads version 2: prove again")
+    integer(old, VERSION, VERSION, "version")
     fields(document, (*SECTIONS, "digests"), "the certificate")
-    need(document["format"] == FORMAT, f"not an {FORMAT}")
-    integer(document["version"], VERSION, VERSION, "version")
     fields(document["digests"], SECTIONS, "digests")
     for name, digest in digests(document).items():
         need(document["digests"][name] == digest, f"section {name} was altered: its digest differs")
@@ -206,15 +221,57 @@ def read(source: str | os.PathLike[str] | bytes) -> Json:
     return document
 
 
-def array(value: Json, room: list[int], where: str) -> tuple[Shape, list[int], int]:
-    """(shape, integers, denominator) of a stored tensor, exactly."""
-    fields(value, ("dtype", "shape", "data"), where)
-    shape, dtype, text = shape_of(value["shape"], where), value["dtype"], value["data"]
+class Stored(NamedTuple):
+    """An exact tensor: integers v over den for the listed rows (places of axis 0), zero in all other rows."""
+
+    shape: Shape
+    rows: Sequence[int]
+    v: list[int]
+    den: int
+
+    def over(self, rows: Sequence[int], room: list[int]) -> Stored:
+        """The same, with zeros, for more rows."""
+        if len(rows) == len(self.rows):
+            return self
+        width, found = prod(self.shape[1:]), {}
+        claim_room(room, len(rows) * width * WEIGHT)
+        for k, row in enumerate(self.rows):
+            found[row] = self.v[k * width : (k + 1) * width]
+        zeros = [0] * width
+        return Stored(self.shape, rows, [a for row in rows for a in found.get(row, zeros)], self.den)
+
+
+def array(value: Json, room: list[int], where: str) -> Stored:
+    """A stored tensor, exactly: all entries, or those of some rows, or one for all of them ("fill")."""
+    form = next((f for f in ("rows", "fill") if isinstance(value, dict) and f in value), None)
+    fields(value, ("dtype", "shape", *((form,) if form else ()), *(() if form == "fill" else ("data",))), where)
+    shape, dtype = shape_of(value["shape"], where), value["dtype"]
     need(isinstance(dtype, str) and dtype in DTYPES, f"{where}: unknown dtype")
+    rows: Sequence[int] = range(shape[0] if shape else 1)
     count, code = prod(shape), DTYPES[dtype]
-    size = count * struct.calcsize("<" + code)
+    if form == "fill":
+        number = finite(value["fill"], where)
+        try:
+            raw = struct.pack("<f" if dtype == "bfloat16" else f"<{code}", value["fill"])
+        except (struct.error, OverflowError):
+            raise MalformedError(f"{where}: the number is none of its dtype") from None
+        exact = struct.unpack("<f" if dtype == "bfloat16" else f"<{code}", raw)[0] == number
+        need(exact and (dtype != "bfloat16" or raw[:2] == b"\0\0"), f"{where}: the number is none of its dtype")
+        if number == 0 and shape:
+            return Stored(shape, (), [], 1)
+        need(count <= MAX_NUMBERS, f"{where} is too large")
+        claim_room(room, count * WEIGHT + number.numerator.bit_length() + number.denominator.bit_length())
+        return Stored(shape, rows, [number.numerator] * count, number.denominator)
+    if form == "rows":
+        need(shape, f"{where} has no rows")
+        rows = integers(value["rows"], 0, shape[0] - 1, f"{where}: rows")
+        need(all(map(operator.lt, rows, rows[1:])), f"{where}: rows are not in order")
+        claim_room(room, len(rows) * WEIGHT)
+        count = len(rows) * prod(shape[1:])
+    need(count <= MAX_NUMBERS, f"{where} is too large")
+    text, size = value["data"], count * struct.calcsize("<" + code)
     need(isinstance(text, str) and len(text) == -(-size // 3) * 4, f"{where}: the data do not fit the shape")
-    take(room, count * WEIGHT)
+    claim_room(room, count * WEIGHT)
     try:
         numbers = struct.unpack(f"<{count}{code}", base64.b64decode(text, validate=True))
     except (ValueError, struct.error):
@@ -222,10 +279,10 @@ def array(value: Json, room: list[int], where: str) -> tuple[Shape, list[int], i
     if dtype == "bfloat16":  # the upper half of a float32
         numbers = struct.unpack(f"<{count}f", struct.pack(f"<{count}I", *(n << 16 for n in numbers)))
     need(all(map(isfinite, numbers)), f"{where}: an entry is not finite")
-    den = max(x.as_integer_ratio()[1] for x in numbers)  # all of them are powers of two
-    n, d = max(map(abs, numbers)).as_integer_ratio()
-    take(room, count * (n * (den // d)).bit_length())
-    return shape, [n * (den // d) for n, d in (x.as_integer_ratio() for x in numbers)], den
+    den = max((x.as_integer_ratio()[1] for x in numbers), default=1)  # all of them are powers of two
+    n, d = max(map(abs, numbers), default=0).as_integer_ratio()
+    claim_room(room, count * (n * (den // d)).bit_length())
+    return Stored(shape, rows, [n * (den // d) for n, d in (x.as_integer_ratio() for x in numbers)], den)
 
 
 # ---- numbers -----------------------------------------------------------------------------------------------
@@ -236,7 +293,7 @@ class Ball:
 
     __slots__ = ("den", "memo", "radius", "v")
 
-    def __init__(self, v: list[int], den: int = ONE, radius: int = 0) -> None:
+    def __init__(self, v: list[int], den: int, radius: int = 0) -> None:
         """Without a radius the numbers are exact."""
         self.v, self.den, self.radius, self.memo = v, den, radius, {}
 
@@ -246,10 +303,6 @@ class Ball:
             self.memo[key] = make(self)
         return self.memo[key]
 
-    def fixed(self) -> Ball:
-        """The same over ONE."""
-        return self if self.den == ONE else self.once("fixed", lambda x: settle(x.v, x.den, x.radius))
-
     def bound(self) -> int:
         """The largest |v[i]|."""
         return self.once("bound", lambda x: max(max(x.v), -min(x.v)))
@@ -258,170 +311,346 @@ class Ball:
         """The entries at these positions."""
         return Ball([*map(self.v.__getitem__, index)], self.den, self.radius)
 
+    def pick_or_zero(self, index: Iterable[int]) -> Ball:
+        """The entries at these positions, zero at position -1."""
+        return Ball([*map([*self.v, 0].__getitem__, index)], self.den, self.radius)
 
-def settle(v: list[int], den: int, radius: int) -> Ball:
-    """The same numbers over ONE. Rounding down moves a value by less than one unit: one more radius."""
-    if den != ONE:
-        common = gcd(ONE, den)
-        up, down = ONE // common, den // common
-        v = [a * up // down for a in v]
-        radius = -(-radius * up // down) + (down > 1)
-    if radius >= TOP or max(v) >= TOP or -min(v) >= TOP:
-        raise RejectedError("a value outgrows the range of the arithmetic")
-    return Ball(v, ONE, radius)
+    def exact(self, what: str) -> list[int]:
+        """The numerators, where the numbers are known exactly."""
+        if self.radius:
+            raise RejectedError(f"{what} is not known exactly")
+        return self.v
 
 
-def atanh(z: int) -> int:
-    """Evaluate atanh, times 2^W, at z/2^W for 0 <= z <= 2^W/3, low by at most 60.
+Entry = Callable[[int], tuple[int, int]]
+GUARD = 48
 
-    A power is low by at most 1.5 (old error/9 + 1/3 from z^2 + 1), each of at most 52 quotients by one
-    more; the powers after the last one add up to less than 2.
+
+class Fixed:
+    """Fixed point: an integer v stands for v/one, one = 2^s. Elementary functions work in `units` of 2^-w, w = s + 48.
+
+    Every elementary function is given one number exactly and returns y and e: its value is within e/one of y/one.
+    Its error in units is below 2^36 for 64 <= s <= 2048 (see there), so that rounding down to a multiple of 2^-s
+    leaves an error below 2; only exp of positive numbers errs by more, and says so.
     """
-    square, power, total, n = z * z >> W, z, 0, 1
-    while power:
-        total += power // n
-        power = power * square >> W
-        n += 2
-    return total
 
+    def __init__(self, s: int, matrix: Any = None) -> None:
+        """Numbers of s fractional bits; and python-flint's integer matrices, if they are to be used."""
+        self.matrix = matrix
+        self.s, self.w, self.one, self.unit = s, s + GUARD, 1 << s, 1 << (s + GUARD)
+        self.top = 1 << (s + 256)  # no computed integer may reach this
 
-LN2 = 2 * atanh((1 << W) // 3)  # low by less than 128 units of 2^-W
+    def settle(self, v: list[int], den: int, radius: int) -> Ball:
+        """The same numbers over one. Rounding down moves a value by less than one: one more radius."""
+        if den != self.one:
+            common = gcd(self.one, den)
+            up, down = self.one // common, den // common
+            v = [a * up // down for a in v] if down > 1 else [a * up for a in v]
+            radius = -(-radius * up // down) + (down > 1)
+        if radius >= self.top or max(v) >= self.top or -min(v) >= self.top:
+            raise RejectedError("a value outgrows the range of the arithmetic")
+        return Ball(v, self.one, radius)
 
+    def fixed(self, x: Ball) -> Ball:
+        """The same over one."""
+        return x if x.den == self.one else x.once(self.s, lambda x: self.settle(x.v, x.den, x.radius))
 
-def exp(v: int) -> tuple[int, int]:
-    """Find y and e such that the exponential of v/ONE is within e/ONE of y/ONE.
+    # elementary functions of one number --------------------------------------------------------------------
 
-    v = k ln 2 + t. Taylor for t/256 is low by at most 20 units of 2^-W (17 terms, tail, argument). Eight
-    squarings multiply errors by less than 2^9 and add less than 2^9: below 2^14. LN2 adds at most 256 |k|,
-    that is 2^17. Together below 2^18, times 2^k; one for the last rounding, one for rounding this bound.
-    """
-    k, t = divmod(v << (W - S), LN2)
-    if k < -S - 2:
-        return 0, 1
-    if k > 512:
-        raise ValueError
-    total = term = 1 << W
-    t, n = t >> 8, 1
-    while term:
-        term = (term * t >> W) // n
-        total += term
-        n += 1
-    for _ in range(8):
-        total = total * total >> W
-    y = total << k >> (W - S) if k >= 0 else total >> (W - S - k)
-    return y, (1 << (18 + max(k, 0)) >> (W - S)) + 2
+    def atanh(self, z: int) -> int:
+        """Evaluate atanh at z units, 0 <= z <= 1/3: low by less than w/2 + 5 units.
 
+        A power is low by at most 1.5 (old error/9, 1/3 from the square, 1), a quotient by one more than power/n;
+        there are at most w/3 + 2 of them; the powers after the last one add up to less than 2.
+        """
+        square, power, total, n = z * z >> self.w, z, 0, 1
+        while power:
+            total += power // n
+            power = power * square >> self.w
+            n += 2
+        return total
 
-def log(v: int) -> tuple[int, int]:
-    """As exp. v/ONE = m 2^k with 3/4 <= m < 3/2 and log m = 2 atanh((m - 1)/(m + 1)).
+    @cached_property
+    def ln2(self) -> int:
+        """2 atanh(1/3), low by less than w + 13 < 2^12 units."""
+        return 2 * self.atanh(self.unit // 3)
 
-    log m errs by at most 128 units of 2^-W (atanh 120, its argument 3, m 2), k log 2 by 128 |k| <= 2^17; one for
-    the last rounding.
-    """
-    if v <= 0:
-        raise ValueError
-    k, unit = v.bit_length(), 1 << W
-    if (v << 2) < 3 << k:
-        k -= 1
-    m = v << W >> k
-    part = 2 * atanh((abs(m - unit) << W) // (m + unit))
-    return ((k - S) * LN2 + (part if m >= unit else -part)) >> (W - S), 2
+    @cached_property
+    def pi(self) -> int:
+        """16 atan(1/5) - 4 atan(1/239), within 9 w + 60 < 2^15 units: each term of a series errs by at most 2."""
 
+        def atan(q: int) -> int:
+            power, total, n = self.unit // q, 0, 1
+            while power:
+                total += power // n if n & 2 == 0 else -(power // n)
+                power //= q * q
+                n += 2
+            return total
 
-def tanh(v: int) -> tuple[int, int]:
-    """As exp. (1 - u)/(1 + u), u = exp(-2|v|), changes by at most 2 |du|."""
-    u, e = exp(-2 * abs(v))
-    y = ((ONE - u) << S) // (ONE + u)
-    return (y if v >= 0 else -y), 2 * e + 1
+        return 16 * atan(5) - 4 * atan(239)
 
+    def power(self, u: int) -> tuple[int, int]:
+        """Find m and k with exp(u units) = 2^k m units; m is about 1 to 2, within 2^27 units, for |k| < 2^12.
 
-def sigmoid(v: int) -> tuple[int, int]:
-    """As exp. 1/(1 + u), u = exp(-|v|), changes by at most |du|."""
-    u, e = exp(-abs(v))
-    y = (ONE << S) // (ONE + u)
-    return (y if v >= 0 else ONE - y), e + 1
+        u = k ln 2 + t. Taylor for t/2^r, r = 8 to 16: every term is low by at most 2.01 and less than 2^-r times the
+        one before, so that there are at most w/r + 2; with the tail (4) and the argument (2) the sum is low by
+        E < 300 units. r squarings make of it less than 2^(r+1) (E + 1) < 2^26: they double the relative error
+        and add one unit. ln 2 is low by less than 2^12, k times: less than 2^26, since m is below 2.01.
+        """
+        k, t = divmod(u, self.ln2)
+        r = 8 + self.s // 256
+        total = term = self.unit
+        t, n = t >> r, 1
+        while term:
+            term = (term * t >> self.w) // n
+            total += term
+            n += 1
+        for _ in range(r):
+            total = total * total >> self.w
+        return total, k
 
+    def exp(self, v: int) -> tuple[int, int]:
+        """By `power`: 2^27 units times 2^k, one for rounding down, one for rounding this bound down."""
+        k = (v << GUARD) // self.ln2
+        if k < -self.s - 2:
+            return 0, 1
+        if k > 512:
+            raise ValueError
+        m, k = self.power(v << GUARD)
+        y = m << k >> GUARD if k >= 0 else m >> (GUARD - k)
+        return y, (1 << (27 + max(k, 0)) >> GUARD) + 2
 
-# function, and 0 where its derivative is at most 1 in size, else 1 where it increases, -1 where it decreases
-ELEMENTARY = {"exp": (exp, 1), "log": (log, 1), "tanh": (tanh, 0), "sigmoid": (sigmoid, 0)}
-ELEMENTARY["sqrt"] = (lambda v: (isqrt(v << S), 1), 1)
-ELEMENTARY["rsqrt"] = (lambda v: (isqrt((1 << 3 * S) // v), 1), -1)
+    def log(self, v: int) -> tuple[int, int]:
+        """v/one = m 2^k with 3/4 <= m < 3/2 and log m = 2 atanh((m - 1)/(m + 1)).
 
+        In units, log m errs by less than w + 15 (twice atanh and its argument), k log 2 by 2^12 |k| < 2^30.
+        """
+        if v <= 0:
+            raise ValueError
+        k = v.bit_length()
+        if (v << 2) < 3 << k:
+            k -= 1
+        m = v << self.w >> k
+        part = 2 * self.atanh((abs(m - self.unit) << self.w) // (m + self.unit))
+        return ((k - self.s) * self.ln2 + (part if m >= self.unit else -part)) >> GUARD, 2
 
-def elementary(fn: str, x: Ball) -> Ball:
-    """A function of ELEMENTARY, entry by entry."""
-    (f, direction), x = ELEMENTARY[fn], x.fixed()
-    try:
-        if direction == 0 or x.radius == 0:
-            pairs = [*map(f, x.v)]
-            return settle([y for y, _ in pairs], ONE, x.radius + max(e for _, e in pairs))
-        low = [y - e for y, e in (f(a - direction * x.radius) for a in x.v)]  # monotone: the ends enclose
-        high = [y + e for y, e in (f(a + direction * x.radius) for a in x.v)]
-    except (ValueError, ZeroDivisionError):
-        raise RejectedError(f"{fn} of an interval that is not inside its domain, or too large") from None
-    middle = [a + b >> 1 for a, b in zip(low, high, strict=True)]
-    return settle(middle, ONE, max(map(sub, high, middle)))
+    def tanh(self, v: int) -> tuple[int, int]:
+        """(1 - u)/(1 + u), u = exp(-2|v|), changes by at most 2 |du|."""
+        u, e = self.exp(-2 * abs(v))
+        y = ((self.one - u) << self.s) // (self.one + u)
+        return (y if v >= 0 else -y), 2 * e + 1
 
+    def sigmoid(self, v: int) -> tuple[int, int]:
+        """1/(1 + u), u = exp(-|v|), changes by at most |du|."""
+        u, e = self.exp(-abs(v))
+        y = (self.one << self.s) // (self.one + u)
+        return (y if v >= 0 else self.one - y), e + 1
 
-def combine(f: Callable[[int, int], int], x: Ball, y: Ball) -> Ball:
-    """Sum or difference."""
-    x, y = x.fixed(), y.fixed()
-    return settle([*map(f, x.v, y.v)], ONE, x.radius + y.radius)
+    @cached_property
+    def two_by_root_pi(self) -> int:
+        """2/sqrt(pi), within 2^15 units: half of pi's relative error, and 1."""
+        return isqrt((4 << 3 * self.w) // self.pi)
 
+    def erf(self, v: int) -> tuple[int, int]:
+        """2/sqrt(pi) exp(-y) f, y = x^2, f = sum of t_n, t_0 = x, t_n+1 = t_n 2y/(2n + 3): no cancellation.
 
-def extreme(f: Callable[[int, int], int], x: Ball, y: Ball) -> Ball:
-    """Maximum or minimum."""
-    x, y = x.fixed(), y.fixed()
-    return Ball([*map(f, x.v, y.v)], ONE, max(x.radius, y.radius))
+        Where y >= 3/4 s, 1 - erf x < exp(-y) < 2^-s. Else: 1. A term's error is that of the term before times
+        2y/(2n + 3), and at most 2; an error of 1 in any term grows, summed over all later ones, by at most
+        f/x <= exp(y). Fewer than 2^14 terms (after 4y each is below 1/4 of the last) therefore err by less than
+        2^15 exp(y) units; the sum ends beyond n = 2y, where the rest is less than the error of its first term.
+        Times 2/sqrt(pi) exp(-y), at most 2^17 units are left. 2. y is low by less than a unit; the sum of n t_n is
+        at most y f, so f exp(-y) changes by less than 2 units. 3. exp(y) errs by 2^27 units of its mantissa,
+        2/sqrt(pi) by 2^15: relative errors of a number below 1. Together less than 2^28.
+        """
+        a = abs(v)
+        if 4 * a * a >= 3 * self.s << 2 * self.s:
+            return (self.one if v > 0 else -self.one), 1
+        y = a * a >> (2 * self.s - self.w)
+        total = term = a << GUARD
+        n = 3
+        while term or n << self.w < 4 * y:
+            term = (term * y >> (self.w - 1)) // n
+            total += term
+            n += 2
+        m, k = self.power(y)
+        result = total * self.two_by_root_pi // (m << k) >> GUARD
+        return (result if v >= 0 else -result), 2
 
+    def turn(self, v: int, quarters: int) -> tuple[int, int]:
+        """The sine of v/one + quarters pi/2, |v/one| <= 2^20: v = k pi/2 + t, |t| <= pi/4, and Taylor at t.
 
-def multiply(x: Ball, y: Ball) -> Ball:
-    """|a'b' - ab| <= |a| |db| + |b| |da| + |da| |db|."""
-    radius = x.bound() * y.radius + y.bound() * x.radius + x.radius * y.radius
-    return settle([*map(mul, x.v, y.v)], x.den * y.den, radius)
+        k pi/2 errs by less than 2^20 2^15 units; a term by at most 2, fewer than w of them, and the tail by less.
+        """
+        if abs(v) > self.one << 20:
+            raise ValueError
+        quarter = self.pi >> 1
+        k, t = divmod((v << GUARD) + (quarter >> 1), quarter)
+        t -= quarter >> 1
+        k += quarters
+        square, size = t * t >> self.w, abs(t)
+        term, n = (self.unit, 1) if k & 1 else (size, 2)
+        total, sign = term, -1
+        while term:
+            term = (term * square >> self.w) // (n * (n + 1))
+            total += sign * term
+            sign, n = -sign, n + 2
+        negative = (k & 2 > 0) ^ (k & 1 == 0 and t < 0)
+        return (-total if negative else total) >> GUARD, 2
 
+    def sqrt(self, v: int) -> tuple[int, int]:
+        """Rounded down."""
+        return isqrt(v << self.s), 1
 
-def divide(x: Ball, y: Ball) -> Ball:
-    """|(a + da)/(b + db) - a/b| <= (|da| + |a/b| |db|) / (|b| - |db|), and one for rounding a/b down."""
-    x, y = x.fixed(), y.fixed()
-    smallest = min(map(abs, y.v)) - y.radius
-    if smallest <= 0:
-        raise RejectedError("division by an interval that contains zero")
-    v = [(a << S) // b for a, b in zip(x.v, y.v, strict=True)]
-    worst = max(map(abs, v)) + 1
-    return settle(v, ONE, -(-((x.radius << S) + worst * y.radius) // smallest) + 1)
+    def rsqrt(self, v: int) -> tuple[int, int]:
+        """Rounded down: the integer part of a root does not depend on the fraction under it."""
+        return isqrt((1 << 3 * self.s) // v), 1
 
+    def slope(self, fn: str, low: int, high: int) -> int:
+        """At least |derivative|, times one, of a function between low/one and high/one."""
+        if fn == "exp":
+            return sum(self.exp(high))
+        if fn in ("log", "sqrt", "rsqrt"):
+            if low <= 0:
+                raise ValueError
+            if fn == "log":  # 1/x
+                return -(-(1 << 2 * self.s) // low)
+            if fn == "sqrt":  # 1/(2 sqrt x)
+                return (1 << 2 * self.s) // (2 * isqrt(low << self.s)) + 1
+            return ((isqrt((1 << 3 * self.s) // low) + 1) ** 3 >> (2 * self.s + 1)) + 1  # (1/sqrt x)^3/2
+        if fn == "sigmoid":
+            return self.one // 4
+        return self.one * 113 // 100 + 1 if fn == "erf" else self.one  # 2/sqrt(pi) < 1.13
 
-def leaky(slope: Fraction, x: Ball) -> Ball:
-    """Leaky ReLU, Lipschitz with constant max(1, |slope|)."""
-    n, d = slope.as_integer_ratio()
-    return settle([a * (d if a >= 0 else n) for a in x.v], x.den * d, x.radius * max(d, abs(n)))
+    # functions of tensors -----------------------------------------------------------------------------------
+
+    def elementary(self, fn: str, x: Ball) -> Ball:
+        """A function of ELEMENTARY, entry by entry. |f(x + d) - f(x)| <= |d| max |f'|."""
+        x = self.fixed(x)
+        try:
+            table = {a: self.entry(fn)(a) for a in {*x.v}}
+            steep = self.slope(fn, min(x.v) - x.radius, max(x.v) + x.radius) if x.radius else 0
+        except (ValueError, ZeroDivisionError):
+            raise RejectedError(f"{fn} of an interval that is not inside its domain, or too large") from None
+        worst = max(e for _, e in table.values())
+        return self.settle([table[a][0] for a in x.v], self.one, -(-x.radius * steep >> self.s) + worst)
+
+    def entry(self, fn: str) -> Entry:
+        """The function of one number."""
+        return (lambda v: self.turn(v, fn == "cos")) if fn in ("sin", "cos") else getattr(self, fn)
+
+    def combine(self, f: Callable[[int, int], int], x: Ball, y: Ball) -> Ball:
+        """Sum or difference."""
+        x, y = self.fixed(x), self.fixed(y)
+        return self.settle([*map(f, x.v, y.v)], self.one, x.radius + y.radius)
+
+    def extreme(self, f: Callable[[int, int], int], x: Ball, y: Ball) -> Ball:
+        """Maximum or minimum."""
+        x, y = self.fixed(x), self.fixed(y)
+        return Ball([*map(f, x.v, y.v)], self.one, max(x.radius, y.radius))
+
+    def multiply(self, x: Ball, y: Ball) -> Ball:
+        """|a'b' - ab| <= |a| |db| + |b| |da| + |da| |db|."""
+        radius = x.bound() * y.radius + y.bound() * x.radius + x.radius * y.radius
+        return self.settle([*map(mul, x.v, y.v)], x.den * y.den, radius)
+
+    def divide(self, x: Ball, y: Ball) -> Ball:
+        """|(a + da)/(b + db) - a/b| <= (|da| + |a/b| |db|) / (|b| - |db|), and one for rounding a/b down."""
+        x, y = self.fixed(x), self.fixed(y)
+        smallest = min(map(abs, y.v)) - y.radius
+        if smallest <= 0:
+            raise RejectedError("division by an interval that contains zero")
+        v = [(a << self.s) // b for a, b in zip(x.v, y.v, strict=True)]
+        worst = max(map(abs, v)) + 1
+        return self.settle(v, self.one, -(-((x.radius << self.s) + worst * y.radius) // smallest) + 1)
+
+    def leaky(self, slope: Fraction, x: Ball) -> Ball:
+        """Leaky ReLU, Lipschitz with constant max(1, |slope|)."""
+        n, d = slope.as_integer_ratio()
+        return self.settle([a * (d if a >= 0 else n) for a in x.v], x.den * d, x.radius * max(d, abs(n)))
+
+    def floor(self, x: Ball) -> Ball:
+        """The integer part, where the whole interval has the same."""
+        low = [(a - x.radius) // x.den for a in x.v]
+        if x.radius and low != [(a + x.radius) // x.den for a in x.v]:
+            raise RejectedError("floor of an interval that contains an integer")
+        return Ball(low, 1)
+
+    def compare(self, fn: str, x: Ball, y: Ball) -> Ball:
+        """1 where x fn y, else 0, where the intervals decide it: x - y is farther from 0 than both radii reach."""
+        p, q = (1, 1) if x.den == y.den else (y.den, x.den)
+        gaps, reach = [a * p - b * q for a, b in zip(x.v, y.v, strict=True)], x.radius * p + y.radius * q
+        if reach and min(map(abs, gaps)) <= reach:
+            raise RejectedError(f"{fn} of intervals that overlap")
+        test = getattr(operator, fn)
+        return Ball([int(test(gap, 0)) for gap in gaps], 1)
+
+    def where(self, condition: Ball, x: Ball, y: Ball) -> Ball:
+        """Take x where the condition is not zero, else y."""
+        truth = condition.exact("a condition")
+        x, y = (x, y) if x.den == y.den else (self.fixed(x), self.fixed(y))
+        v = [a if t else b for t, a, b in zip(truth, x.v, y.v, strict=True)]
+        return Ball(v, x.den, max(x.radius, y.radius))
 
 
 UNARY = {
-    "identity": lambda x: x,
-    "neg": lambda x: Ball([-a for a in x.v], x.den, x.radius),
-    "abs": lambda x: Ball([*map(abs, x.v)], x.den, x.radius),
-    "relu": lambda x: Ball([a if a > 0 else 0 for a in x.v], x.den, x.radius),
-    "square": lambda x: multiply(x, x),
+    "identity": lambda n, x: x,
+    "neg": lambda n, x: Ball([-a for a in x.v], x.den, x.radius),
+    "abs": lambda n, x: Ball([*map(abs, x.v)], x.den, x.radius),
+    "relu": lambda n, x: Ball([a if a > 0 else 0 for a in x.v], x.den, x.radius),
+    "square": lambda n, x: n.multiply(x, x),
+    "floor": Fixed.floor,
 }
 BINARY = {
-    "add": lambda x, y: combine(add, x, y),
-    "sub": lambda x, y: combine(sub, x, y),
-    "mul": multiply,
-    "div": divide,
-    "maximum": lambda x, y: extreme(max, x, y),
-    "minimum": lambda x, y: extreme(min, x, y),
+    "add": lambda n, x, y: n.combine(add, x, y),
+    "sub": lambda n, x, y: n.combine(sub, x, y),
+    "mul": Fixed.multiply,
+    "div": Fixed.divide,
+    "maximum": lambda n, x, y: n.extreme(max, x, y),
+    "minimum": lambda n, x, y: n.extreme(min, x, y),
 }
-FUNCTIONS = {"leaky_relu", *UNARY, *BINARY, *ELEMENTARY}
-EINSUM = "([A-Za-z]*)(?:,([A-Za-z]*))?->([A-Za-z]*)"
+COMPARISONS = ("lt", "le", "gt", "ge", "eq", "ne")
+ELEMENTARY = {"exp": 1, "log": 1, "tanh": 1, "sigmoid": 1, "erf": 5, "sin": 1, "cos": 1, "sqrt": 1, "rsqrt": 1}  # cost
+POSITIVE = {"log": 1, "sqrt": 0, "rsqrt": 1}  # functions that are not defined everywhere; the least integer they take
+FUNCTIONS = {"leaky_relu", "where", *UNARY, *BINARY, *COMPARISONS, *ELEMENTARY}
 
 # ---- operations ---------------------------------------------------------------------------------------------
+
+
+class Built(NamedTuple):
+    """An operation of given shapes: its cost, its function of balls, the positions it lists, domain and products.
+
+    `work`: units, which grow with the square of the precision; `light`: others. `guard`: None where it is defined for
+    all real numbers, else an operand and a function that rejects values of that operand where the operation may be
+    undefined, whatever the others are. `products`: how many multiply-adds, and how many entries would be turned into
+    matrices of python-flint, 0 if that is not worth while.
+    """
+
+    work: int
+    run: Callable[..., Ball]
+    positions: int = 0
+    guard: tuple[int, Callable[[Ball], Any]] | None = None
+    products: tuple[int, int] = (0, 0)
+    light: int = 0
 
 
 def strides(shape: Sequence[int]) -> list[int]:
     """Row-major strides."""
     return [prod(shape[k + 1 :]) for k in range(len(shape))]
+
+
+def extents(axes: Axes) -> Shape:
+    """How many places are listed on each axis."""
+    return tuple(map(len, axes))
+
+
+def whole(shape: Shape) -> Axes:
+    """All places."""
+    return tuple(map(range, shape))
+
+
+def lazily(make: Callable[[], list[int]]) -> Callable[[], Sequence[int]]:
+    """Positions that are listed when they are first needed, in little memory."""
+    return cache(lambda: compact("q", make()))
 
 
 def view(shape: Sequence[int], steps: Sequence[int], offset: int = 0) -> list[int]:
@@ -432,21 +661,25 @@ def view(shape: Sequence[int], steps: Sequence[int], offset: int = 0) -> list[in
     return out
 
 
-def padded(shape: Sequence[int], widths: Sequence[Sequence[int]]) -> list[int]:
-    """For every place of the padded array the flat position of its entry, -1 in the padding."""
+def places(source: Axes, target: Axes) -> list[int]:
+    """For all places in the target, where they stand in a tensor of the places in the source; -1 if nowhere."""
     out = [0]
-    for n, (low, high), step in zip(shape, widths, strides(shape), strict=True):
-        places = [k if 0 <= k < n else None for k in range(-low, n + high)]
-        out = [-1 if i < 0 or k is None else i + step * k for i in out for k in places]
+    for have, want, step in zip(source, target, strides(extents(source)), strict=True):
+        at = {k: i for i, k in enumerate(have)}
+        found = [at.get(k, -1) for k in want]
+        out = [-1 if i < 0 or k < 0 else i + step * k for i in out for k in found]
     return out
 
 
-def along(shape: Shape, axes: Sequence[int]) -> tuple[list[int], list[int], int]:
-    """Positions with `axes` last, where each of them belongs in the result, and the length of a row."""
+def along(shape: Shape, axes: Sequence[int]) -> tuple[Callable[[Ball], list[list[int]]], Callable[[Ball], Ball], int]:
+    """Cut a tensor into rows along `axes`, and put the rows back; and the length of a row."""
     need(axes and len({*axes}) == len(axes), "no axes, or repeated ones")
-    order = [*(k for k in range(len(shape)) if k not in axes), *axes]
-    index = view([shape[k] for k in order], [strides(shape)[k] for k in order])
-    return index, sorted(range(len(index)), key=index.__getitem__), prod(shape[k] for k in axes)
+    order, length = [*(k for k in range(len(shape)) if k not in axes), *axes], prod(shape[k] for k in axes)
+    if order == [*range(len(shape))]:
+        return (lambda x: cut(x.v, length)), (lambda x: x), length
+    index = lazily(lambda: view([shape[k] for k in order], [strides(shape)[k] for k in order]))
+    back = lazily(lambda: sorted(range(prod(shape)), key=index().__getitem__))
+    return (lambda x: cut(x.pick(index()).v, length)), (lambda x: x.pick(back())), length
 
 
 def cut(v: list[Any], width: int) -> list[list[Any]]:
@@ -454,224 +687,324 @@ def cut(v: list[Any], width: int) -> list[list[Any]]:
     return [v[k : k + width] for k in range(0, len(v), width)]
 
 
-def pointwise(a: Json, shapes: list[Shape], out: Shape, room: list[int]) -> Built:
+def pointwise(n: Fixed, a: Json, shapes: list[Shape], out: Shape) -> Built:
     """One function, entry by entry."""
     fn = a.get("fn")
     fields(a, ("fn", "slope") if fn == "leaky_relu" else ("fn",), "attributes")
     need(isinstance(fn, str) and fn in FUNCTIONS, f"unknown function {fn!r}")
-    need(shapes == [out] * (1 + (fn in BINARY)), "operands of another number or shape")
+    need(shapes == [out] * (3 if fn == "where" else 1 + (fn in BINARY or fn in COMPARISONS)), "operands do not fit")
+    size = prod(out)
     if fn in ELEMENTARY:
-        return 100 * prod(out), lambda x: elementary(fn, x)
+        guard = (0, lambda x: at_least(n.fixed(x), POSITIVE[fn])) if fn in POSITIVE else None
+        return Built(100 * ELEMENTARY[fn] * size, lambda x: n.elementary(fn, x), 0, guard)
     if fn == "leaky_relu":
         slope = finite(a["slope"], "slope")
-        return 8 * prod(out), lambda x: leaky(slope, x)
-    return 8 * prod(out), UNARY.get(fn) or BINARY[fn]
+        return Built(8 * size, lambda x: n.leaky(slope, x))
+    if fn == "where":
+        return Built(0, n.where, light=8 * size)
+    if fn in COMPARISONS:
+        return Built(0, lambda x, y: n.compare(fn, x, y), light=8 * size)
+    function = UNARY.get(fn) or BINARY[fn]
+    guard = (1, lambda y: at_least(Ball([*map(abs, y.v)], y.den, y.radius), 1)) if fn == "div" else None
+    heavy = {"div": 16, "mul": 4, "square": 4}.get(fn, 0)
+    return Built(heavy * size, lambda *xs: function(n, *xs), 0, guard, light=8 * size)
 
 
-def contract(a: Json, shapes: list[Shape], out: Shape, room: list[int]) -> Built:
-    """Both operands become rows over the labels that they share in the sum; an entry is one dot product.
+def at_least(x: Ball, least: int) -> None:
+    """Reject a tensor that may have an entry below least/den."""
+    if min(x.v) - x.radius < least:
+        raise RejectedError("a function outside its domain, in a part that is multiplied by zero")
 
-    Labels of one operand alone are summed before; a single operand is multiplied by the number 1.
-    """
-    match = re.fullmatch(EINSUM, str(a["spec"]))
+
+def full(n: Fixed, a: Json, shapes: list[Shape], out: Shape) -> Built:
+    """One rational number everywhere."""
+    value = rational(a["value"], "value")
+    need(shape_of(a["shape"], "shape") == out, "the shape does not fit")
+    return Built(0, lambda: Ball([value.numerator] * prod(out), value.denominator), light=prod(out))
+
+
+def labels(spec: Json, shapes: Sequence[Shape]) -> tuple[list[str], str, dict[str, int]]:
+    """The operands' labels, the output's, and the size of each."""
+    match = re.fullmatch("([A-Za-z]{0,12})(?:,([A-Za-z]{0,12}))?->([A-Za-z]{0,12})", spec if type(spec) is str else "")
     if match is None or len(shapes) != 1 + (match[2] is not None):
         raise MalformedError("spec is no einsum of these operands")
-    terms, result, shapes = (match[1], match[2] or ""), match[3], [*shapes, ()][:2]
+    terms, result, size = [match[1], match[2]][: len(shapes)], match[3], {}
     need([*map(len, terms)] == [*map(len, shapes)], "spec does not fit the operands")
-    size: dict[str, int] = {}
     for term, shape in zip(terms, shapes, strict=True):
         fits = [size.setdefault(c, n) == n for c, n in zip(term, shape, strict=True)]
         need(all(fits), "a label has two sizes")
     need(len({*result}) == len(result) and {*result} <= {*size}, "spec's output repeats or invents a label")
+    return terms, result, size
+
+
+def packed(narrow: list[list[int]], wide: list[list[int]]) -> list[list[int]]:
+    """The dot products of every row with every wide row: a column of the wide ones is one long integer.
+
+    Its digits are the entries, to a base of whole bytes in which no result reaches half the base: what is added to
+    all digits makes them positive while they are put together and taken apart. (Fewer, longer products: faster.)
+    """
+    most = max(max(map(abs, row)) for row in wide)
+    size = max(most, most * max(sum(map(abs, row)) for row in narrow)).bit_length() // 8 + 1
+    half, ends = 1 << (8 * size - 1), range(0, size * len(wide), size)
+    shift = half * int.from_bytes((b"\1" + bytes(size - 1)) * len(wide), "little")
+    raw = (b"".join((a + half).to_bytes(size, "little") for a in column) for column in zip(*wide, strict=True))
+    columns = [int.from_bytes(digits, "little") - shift for digits in raw]
+    found = []
+    for row in narrow:
+        digits = (sum(map(mul, row, columns)) + shift).to_bytes(size * len(wide), "little")
+        found.append([int.from_bytes(digits[k : k + size], "little") - half for k in ends])
+    return found
+
+
+def contract(n: Fixed, a: Json, shapes: list[Shape], out: Shape) -> Built:
+    """Both operands become rows over the labels that they share in the sum; an entry is one dot product.
+
+    Labels of one operand alone are summed before; a single operand is multiplied by the number 1.
+    """
+    found, result, size = labels(a["spec"], shapes)
     need(out == tuple(size[c] for c in result), "the shape does not fit the spec")
+    terms, shapes = [*found, ""][:2], [*shapes, ()][:2]
     batch = [c for c in result if c in terms[0] and c in terms[1]]
     shared = [c for c in size if c in terms[0] and c in terms[1] and c not in result]
     own = [[c for c in result if c in term and c not in batch] for term in terms]
-    length, per_x, per_y = (prod(size[c] for c in labels) for labels in (shared, *own))
+    length, per_x, per_y, many = (prod(size[c] for c in part) for part in (shared, *own, batch))
 
-    def positions(labels: Sequence[str], shape: Sequence[int], order: Sequence[str]) -> list[int] | None:
-        step = {c: sum(s for d, s in zip(labels, strides(shape), strict=True) if d == c) for c in order}
-        index = view([size[c] for c in order], [step[c] for c in order])
-        return None if index == [*range(prod(shape))] else index
+    def positions(term: str, shape: Shape, order: Sequence[str]) -> tuple[int, Callable[[], Sequence[int]] | None]:
+        if "".join(order) == term:
+            return 0, None
+        step = {c: sum(s for d, s in zip(term, strides(shape), strict=True) if d == c) for c in order}
+        lengths = [size[c] for c in order]
+        return prod(lengths), lazily(lambda: view(lengths, [*step.values()]))
 
-    def rows(k: int) -> tuple[int, Callable[[Ball], Any], Callable[[Ball], int]]:
+    def rows(k: int) -> tuple[int, int, Callable[[Ball], list[list[int]]], Callable[[Ball], int]]:
         private = [c for c in size if c in terms[k] and c not in (*result, *shared)]
-        index = positions(terms[k], shapes[k], [*batch, *own[k], *shared, *private])
-        many = prod(size[c] for c in private)
+        listed, index = positions(terms[k], shapes[k], [*batch, *own[k], *shared, *private])
+        each = prod(size[c] for c in private)
 
         def table(x: Ball) -> list[list[int]]:
-            v = x.v if index is None else x.pick(index).v
-            return cut([*map(sum, cut(v, many))] if many > 1 else v, length)
+            v = x.v if index is None else x.pick(index()).v
+            return cut([*map(sum, cut(v, each))] if each > 1 else v, length)
 
-        return many, table, lambda x: max(sum(map(abs, row)) for row in x.once(table, table))
+        return listed, each, table, lambda x: max(sum(map(abs, row)) for row in x.once(table, table))
 
-    (many_x, table_x, norm_x), (many_y, table_y, norm_y) = rows(0), rows(1)
-    order = [*batch, *own[0], *own[1]]
-    final, unit = positions(order, [size[c] for c in order], result), Ball([1], 1)
+    (listed_x, each_x, table_x, norm_x), (listed_y, each_y, table_y, norm_y) = rows(0), rows(1)
+    order, unit = [*batch, *own[0], *own[1]], Ball([1], 1)
+    listed, final = positions("".join(order), tuple(size[c] for c in order), result)
+    large = min(per_x, per_y, length) >= 4 and length * per_x * per_y >= 1 << 12
+
+    def matrices(x: Ball, table: Callable[[Ball], Any], per: int) -> list[Any]:
+        return [*map(n.matrix, cut(x.once(table, table), per))]
+
+    def products(x: Ball, y: Ball) -> list[int]:
+        if large and n.matrix:
+            left = x.once((table_x, 0), lambda x: matrices(x, table_x, per_x))
+            right = y.once((table_y, 0), lambda y: [m.transpose() for m in matrices(y, table_y, per_y)])
+            return [int(entry) for p, q in zip(left, right, strict=True) for entry in (p * q).entries()]
+        tables = (cut(x.once(table_x, table_x), per_x), cut(y.once(table_y, table_y), per_y))
+        if large and per_x >= 8 and y.bound() < NARROW:
+            return [
+                z for ps, qs in zip(*tables, strict=True) for line in zip(*packed(qs, ps), strict=True) for z in line
+            ]
+        if large and per_y >= 8 and x.bound() < NARROW:
+            return [z for ps, qs in zip(*tables, strict=True) for line in packed(ps, qs) for z in line]
+        return [sum(map(mul, p, q)) for ps, qs in zip(*tables, strict=True) for p in ps for q in qs]
 
     def run(x: Ball, y: Ball = unit) -> Ball:
-        left, right = x.once(table_x, table_x), y.once(table_y, table_y)
-        pairs = zip(cut(left, per_x), cut(right, per_y), strict=True)
-        v = [sum(map(mul, p, q)) for ps, qs in pairs for p in ps for q in qs]
-        rx, ry = x.radius * many_x, y.radius * many_y
-        of_x, of_y = rx and rx * y.once(norm_y, norm_y), ry and ry * x.once(norm_x, norm_x)
-        z = settle(v, x.den * y.den, of_x + of_y + length * rx * ry)
-        return z if final is None else z.pick(final)
+        rx, ry = x.radius * each_x, y.radius * each_y
+        of_x, of_y = rx and rx * y.once((table_y, 1), norm_y), ry and ry * x.once((table_x, 1), norm_x)
+        z = n.settle(products(x, y), x.den * y.den, of_x + of_y + length * rx * ry)
+        return z if final is None else z.pick(final())
 
-    return prod(size.values()) + 8 * prod(out), run
+    entries = many * (per_x * length + per_y * length + per_x * per_y)
+    products_and_entries = many * per_x * per_y * length, large * entries
+    light = 8 * prod(out) + prod(shapes[0]) + prod(shapes[1])
+    return Built(4 * prod(out), run, listed_x + listed_y + listed, None, products_and_entries, light)
 
 
-def windows(
-    a: Json, shape: Sequence[int], kernel: list[int], groups: int, room: list[int]
-) -> tuple[list[int], list[int]]:
+def windows(a: Json, shape: Sequence[int], kernel: list[int], groups: int) -> tuple[list[int], int, Any]:
     """Output extents, and positions [group, *output, channel of the group, *kernel]; -1 is padding."""
     stride, dilation = (integers(a[name], 1, 1 << 24, name, len(kernel)) for name in ("stride", "dilation"))
-    padding = integers(a["padding"], 0, 1 << 24, "padding", len(kernel))
+    padding = integers(a["padding"], 0, 1 << 10, "padding", len(kernel))
     channels, *space = shape
     wide = [n + 2 * p for n, p in zip(space, padding, strict=True)]
     out = [(n - d * (k - 1) - 1) // s + 1 for n, d, k, s in zip(wide, dilation, kernel, stride, strict=True)]
     need(min(out) >= 1, "the kernel is larger than the padded input")
-    take(room, channels * (prod(wide) + prod(out) * prod(kernel)))
-    base, per = padded(shape, [(0, 0), *((p, p) for p in padding)]), channels // groups
-    first, *steps = strides((channels, *wide))
+    positions = channels * (prod(wide) + prod(out) * prod(kernel))
+    need(positions <= MAX_INDEX, "too many windows")
+    per, (first, *steps) = channels // groups, strides((channels, *wide))
     moves = [per * first, *map(mul, stride, steps), first, *map(mul, dilation, steps)]
-    return out, [*map(base.__getitem__, view([groups, *out, per, *kernel], moves))]
+
+    def listed() -> list[int]:
+        target = [range(-p, n + p) for n, p in zip(space, padding, strict=True)]
+        base = places(whole(tuple(shape)), (range(channels), *target))
+        return [*map(base.__getitem__, view([groups, *out, per, *kernel], moves))]
+
+    return out, positions, listed
 
 
-def convolve(a: Json, shapes: list[Shape], out: Shape, room: list[int]) -> Built:
+def taps(size: int, kernel: int, dilation: int, first: int) -> bool:
+    """Whether a window along one axis, which begins at `first`, reads an entry."""
+    tap = max(0, -(first // dilation))  # the first one that is not before the axis
+    return tap < kernel and first + tap * dilation < size
+
+
+def convolve(n: Fixed, a: Json, shapes: list[Shape], out: Shape) -> Built:
     """Windows of the input against the rows of the weight, as a contraction."""
-    need(len(shapes[0]) == len(shapes[1]) >= 3 and shapes[0][0] == 1, "operands of a convolution")
-    (_, *image), (outputs, per, *kernel) = shapes
-    groups = integer(a["groups"], 1, image[0], "groups")
-    need(image[0] == per * groups and outputs % groups == 0, "groups do not divide the channels")
-    extent, index = windows(a, image, kernel, groups, room)
-    need(out == (1, outputs, *extent), "the shape does not fit the convolution")
-    g, s, o, k = groups, prod(extent), outputs // groups, per * prod(kernel)
-    work, run = contract({"spec": "gsk,gok->gos"}, [(g, s, k), (g, o, k)], (g, o, s), room)
-    return work, lambda x, w: run(Ball([*x.v, 0], x.den, x.radius).pick(index), w)
+    need(len(shapes[0]) == len(shapes[1]) >= 3, "operands of a convolution")
+    (samples, channels, *space), (outputs, per, *kernel) = shapes
+    g = integer(a["groups"], 1, channels, "groups")
+    need(channels == per * g and outputs % g == 0, "groups do not divide the channels")
+    extent, positions, listed = windows(a, [samples * channels, *space], kernel, samples * g)
+    need(out == (samples, outputs, *extent), "the shape does not fit the convolution")
+    b, s, o, k, index = samples, prod(extent), outputs // g, per * prod(kernel), lazily(listed)
+    built = contract(n, {"spec": "bgsk,gok->bgos"}, [(b, g, s, k), (g, o, k)], (b, g, o, s))
+    return built._replace(run=lambda x, w: built.run(x.pick_or_zero(index()), w), positions=built.positions + positions)
 
 
-def pool(a: Json, shapes: list[Shape], out: Shape, room: list[int]) -> Built:
+def pool(n: Fixed, a: Json, shapes: list[Shape], out: Shape) -> Built:
     """Maximum or mean over windows of the trailing axes; padding is -infinity or 0."""
     kernel = integers(a["kernel"], 1, 1 << 24, "kernel")
     need(1 <= len(kernel) < len(shapes[0]), "kernel of as many axes as the operand")
     need(a["fn"] in ("max", "mean") and type(a["count_include_pad"]) is bool, "settings of a pool")
-    lead, space = shapes[0][: -len(kernel)], shapes[0][-len(kernel) :]
-    extent, index = windows(a, (prod(lead), *space), kernel, prod(lead), room)
+    lead, space, size = shapes[0][: -len(kernel)], shapes[0][-len(kernel) :], prod(kernel)
+    extent, positions, listed = windows(a, (prod(lead), *space), kernel, prod(lead))
     need(out == (*lead, *extent), "the shape does not fit the pool")
-    rows = [[i for i in row if i >= 0] for row in cut(index, prod(kernel))]
-    need(all(rows), "a window lies in the padding altogether")
-    counts = [prod(kernel) if a["count_include_pad"] else len(row) for row in rows]
+    settings = [a["stride"], a["dilation"], a["padding"]]
+    for m, k, stride, dilation, low, count in zip(space, kernel, *settings, extent, strict=True):
+        early = range(0, min(count, -(-low // stride)))  # the others begin at an entry, or the last one does not
+        some = all(taps(m, k, dilation, place * stride - low) for place in (*early, count - 1))
+        need(some, "a window lies in the padding altogether")
+    index = lazily(listed)
 
     def run(x: Ball) -> Ball:
+        rows = [[i for i in row if i >= 0] for row in cut([*index()], size)]
         if a["fn"] == "max":
             return Ball([max(map(x.v.__getitem__, row)) for row in rows], x.den, x.radius)
-        x = x.fixed()  # a mean of entries keeps the radius; rounding down adds one
-        v = [sum(map(x.v.__getitem__, row)) // n for row, n in zip(rows, counts, strict=True)]
-        return Ball(v, ONE, x.radius + 1)
+        x = n.fixed(x)  # a mean of entries keeps the radius; rounding down adds one
+        v = [sum(map(x.v.__getitem__, row)) // (size if a["count_include_pad"] else len(row)) for row in rows]
+        return Ball(v, n.one, x.radius + 1)
 
-    return len(index) + 8 * prod(out), run
+    return Built(0, run, positions, light=3 * prod(out) * size + 8 * prod(out))
 
 
-def reduce(a: Json, shapes: list[Shape], out: Shape, room: list[int]) -> Built:
-    """Sum, mean or maximum over axes, which disappear."""
+def reduce(n: Fixed, a: Json, shapes: list[Shape], out: Shape) -> Built:
+    """Sum, mean or maximum over axes, which disappear; `count`: of how many entries, the rest being zeros."""
     axes = integers(a["axes"], 0, len(shapes[0]) - 1, "axes")
-    index, _, length = along(shapes[0], axes)
+    rows, _, length = along(shapes[0], axes)
     need(out == tuple(n for k, n in enumerate(shapes[0]) if k not in axes), "the shape does not fit")
     need(a["fn"] in ("sum", "mean", "amax"), "unknown reduction")
+    count = a.get("count", length) if a["fn"] == "mean" else 1
 
     def run(x: Ball) -> Ball:
-        rows = cut(x.pick(index).v, length)
         if a["fn"] == "amax":
-            return Ball([*map(max, rows)], x.den, x.radius)
-        return settle([*map(sum, rows)], x.den * (length if a["fn"] == "mean" else 1), x.radius * length)
+            return Ball([*map(max, rows(x))], x.den, x.radius)
+        return n.settle([*map(sum, rows(x))], x.den * count, x.radius * length)
 
-    return len(index) + 8 * prod(out), run
+    return Built(4 * prod(out), run, 2 * prod(shapes[0]), light=8 * prod(out))
 
 
-def softmax(a: Json, shapes: list[Shape], out: Shape, room: list[int]) -> Built:
-    """At the midpoints. In the maximum norm log-softmax has Lipschitz constant 2, softmax at most 1."""
-    need(shapes[0] == out and a["kind"] in ("softmax", "log"), "kind or shape of a softmax")
-    index, back, length = along(out, [integer(a["axis"], 0, len(out) - 1, "axis")])
+def softmax(n: Fixed, a: Json, shapes: list[Shape], out: Shape) -> Built:
+    """Softmax ("softmax", "safe") or its logarithm ("log") of the entries that are shown; others get 0.
 
-    def run(x: Ball) -> Ball:
-        x, v, worst = x.fixed(), [], 0
-        for row in cut(x.pick(index).v, length):
-            top = max(row)
-            powers = [exp(b - top) for b in row]
+    At the midpoints. In the maximum norm log-softmax has Lipschitz constant 2, softmax at most 1. A row with nothing
+    shown is zero if safe, and else has no value.
+    """
+    kind, masked = a["kind"], len(shapes) == 2
+    need(kind in ("softmax", "log", "safe") and shapes in ([out], [out, out]), "kind or shape of a softmax")
+    rows, back, length = along(out, [integer(a["axis"], 0, len(out) - 1, "axis")])
+
+    def shown(mask: Ball) -> list[list[int]]:
+        mask.exact("which entries are shown")
+        found = rows(mask)
+        if kind != "safe" and not all(map(any, found)):
+            raise RejectedError("softmax of a row of which nothing is shown")
+        return found
+
+    def run(x: Ball, mask: Ball | None = None) -> Ball:
+        x, v, worst, known = n.fixed(x), [], 0, {}
+        masks = mask.once((shown, kind), shown) if mask else [[1] * length] * (prod(out) // length)
+        for row, seen in zip(rows(x), masks, strict=True):
+            top = max((b for b, s in zip(row, seen, strict=True) if s), default=0)
+            terms = [b - top for b, s in zip(row, seen, strict=True) if s]
+            known |= {b: n.exp(b) for b in {*terms} - known.keys()}
+            powers = [known[b] for b in terms]
             total, error = sum(y for y, _ in powers), sum(e for _, e in powers)  # exp(0) is exact: total >= 1
-            if a["kind"] == "log":
-                level, e = log(total)  # the derivative is at most 1
-                v += [b - top - level for b in row]
+            if kind == "log":
+                level, e = n.log(total)  # the derivative is at most 1
+                found = [b - level for b in terms]
                 worst = max(worst, error + e)
             else:
-                v += [(y << S) // total for y, _ in powers]
+                found = [(y << n.s) // total for y, _ in powers]
                 worst = max(worst, 2 * error + 1)  # a quotient below 1, of which both parts move
-        return settle(v, ONE, x.radius * (2 if a["kind"] == "log" else 1) + worst).pick(back)
+            entries = iter(found)
+            v += [next(entries) if s else 0 for s in seen]
+        return back(n.settle(v, n.one, x.radius * (2 if kind == "log" else 1) + worst))
 
-    return 100 * prod(out), run
+    guard = (1, lambda mask: mask.once((shown, kind), shown)) if masked and kind != "safe" else None
+    return Built(100 * prod(out), run, 2 * prod(out), guard)
 
 
-def normalise(a: Json, shapes: list[Shape], out: Shape, room: list[int]) -> Built:
+def normalise(n: Fixed, a: Json, shapes: list[Shape], out: Shape) -> Built:
     """(x - mean) / sqrt(variance + eps), or x / sqrt(mean square + eps), over axes."""
-    need(shapes[0] == out and a["kind"] in ("standard", "rms"), "kind or shape of a normalisation")
-    index, back, length = along(out, integers(a["axes"], 0, len(out) - 1, "axes"))
+    need(shapes == [out] and a["kind"] in ("standard", "rms"), "kind or shape of a normalisation")
+    rows, back, length = along(out, integers(a["axes"], 0, len(out) - 1, "axes"))
     eps, spread = finite(a["eps"], "eps"), [0] * length
 
     def mean(x: Ball) -> Ball:
-        return settle([sum(x.v)], x.den * length, x.radius * length)
+        return n.settle([sum(x.v)], x.den * length, x.radius * length)
 
     def run(x: Ball) -> Ball:
         done: list[Ball] = []
-        for row in cut(x.pick(index).v, length):
+        for row in rows(x):
             y = Ball(row, x.den, x.radius)
             if a["kind"] == "standard":
-                y = combine(sub, y, mean(y).pick(spread))
-            level = combine(add, mean(multiply(y, y)), Ball([eps.numerator], eps.denominator))
-            done.append(divide(y, elementary("sqrt", level).pick(spread)))
-        return Ball([b for y in done for b in y.v], ONE, max(y.radius for y in done)).pick(back)
+                y = n.combine(sub, y, mean(y).pick(spread))
+            level = n.combine(add, mean(n.multiply(y, y)), Ball([eps.numerator], eps.denominator))
+            done.append(n.divide(y, n.elementary("sqrt", level).pick(spread)))
+        return back(Ball([b for y in done for b in y.v], n.one, max(y.radius for y in done)))
 
-    return 200 * prod(out), run
+    guard = None if eps > 0 else (0, run)
+    return Built(50 * prod(out) + 200 * prod(out) // length, run, 2 * prod(out), guard)
 
 
-def reshape(a: Json, shapes: list[Shape], out: Shape, room: list[int]) -> Built:
+def reshape(n: Fixed, a: Json, shapes: list[Shape], out: Shape) -> Built:
     """Row-major reshape."""
     need(shape_of(a["shape"], "shape") == out and prod(out) == prod(shapes[0]), "shapes of different size")
-    return 0, lambda x: x
+    return Built(0, lambda x: x)
 
 
-def transpose(a: Json, shapes: list[Shape], out: Shape, room: list[int]) -> Built:
+def transpose(n: Fixed, a: Json, shapes: list[Shape], out: Shape) -> Built:
     """Axes in another order."""
     order = integers(a["permutation"], 0, len(out) - 1, "permutation", len(out))
     need(sorted(order) == [*range(len(shapes[0]))], "no permutation of the axes")
     need(out == tuple(shapes[0][k] for k in order), "the shape does not fit the permutation")
-    index = view(out, [strides(shapes[0])[k] for k in order])
-    return prod(out), lambda x: x.pick(index)
+    index = lazily(lambda: view(out, [strides(shapes[0])[k] for k in order]))
+    return Built(0, lambda x: x.pick(index()), prod(out))
 
 
-def broadcast(a: Json, shapes: list[Shape], out: Shape, room: list[int]) -> Built:
+def broadcast(n: Fixed, a: Json, shapes: list[Shape], out: Shape) -> Built:
     """Right-aligned broadcasting."""
     narrow = (1,) * (len(out) - len(shapes[0])) + shapes[0]
     need(shape_of(a["shape"], "shape") == out and len(narrow) == len(out), "the shape does not fit")
     need(all(n in (1, m) for n, m in zip(narrow, out, strict=True)), "shapes that do not broadcast")
-    index = view(out, [s if n > 1 else 0 for n, s in zip(narrow, strides(narrow), strict=True)])
-    return prod(out), lambda x: x.pick(index)
+    if narrow == out:
+        return Built(0, lambda x: x)
+    index = lazily(lambda: view(out, [s if n > 1 else 0 for n, s in zip(narrow, strides(narrow), strict=True)]))
+    return Built(0, lambda x: x.pick(index()), prod(out))
 
 
-def slice_(a: Json, shapes: list[Shape], out: Shape, room: list[int]) -> Built:
+def slice_(n: Fixed, a: Json, shapes: list[Shape], out: Shape) -> Built:
     """Entries start, start + step, ... below stop of one axis."""
     axis = integer(a["axis"], 0, len(shapes[0]) - 1, "axis")
-    size, steps = shapes[0][axis], strides(shapes[0])
-    start, stop = integer(a["start"], 0, size, "start"), integer(a["stop"], 0, size, "stop")
-    step = integer(a["step"], 1, 1 << 24, "step")
-    shape = (*shapes[0][:axis], len(range(start, stop, step)), *shapes[0][axis + 1 :])
-    need(out == shape, "the shape does not fit the slice")
-    offset, steps[axis] = start * steps[axis], step * steps[axis]
-    index = view(out, steps, offset)
-    return prod(out), lambda x: x.pick(index)
+    start, stop = (integer(a[name], 0, shapes[0][axis], name) for name in ("start", "stop"))
+    chosen = range(start, stop, integer(a["step"], 1, 1 << 24, "step"))
+    need(out == (*shapes[0][:axis], len(chosen), *shapes[0][axis + 1 :]), "the shape does not fit the slice")
+    target = whole(shapes[0])
+    index = lazily(lambda: places(target, (*target[:axis], chosen, *target[axis + 1 :])))
+    return Built(0, lambda x: x.pick(index()), prod(out))
 
 
-def concat(a: Json, shapes: list[Shape], out: Shape, room: list[int]) -> Built:
+def concat(n: Fixed, a: Json, shapes: list[Shape], out: Shape) -> Built:
     """Operands one after the other along an axis."""
     axis = integer(a["axis"], 0, len(out) - 1, "axis")
     need(shapes and all(len(s) == len(out) for s in shapes), "operands of another number of axes")
@@ -681,118 +1014,409 @@ def concat(a: Json, shapes: list[Shape], out: Shape, room: list[int]) -> Built:
     widths = [prod(s[axis:]) for s in shapes]
 
     def run(*xs: Ball) -> Ball:
-        parts = [cut(x.fixed().v, width) for x, width in zip(xs, widths, strict=True)]
+        parts = [cut(n.fixed(x).v, width) for x, width in zip(xs, widths, strict=True)]
         v = [b for pieces in zip(*parts, strict=True) for piece in pieces for b in piece]
-        return Ball(v, ONE, max(x.fixed().radius for x in xs))
+        return Ball(v, n.one, max(n.fixed(x).radius for x in xs))
 
-    return 8 * prod(out), run
+    return Built(0, run, light=8 * prod(out))
 
 
-def pad(a: Json, shapes: list[Shape], out: Shape, room: list[int]) -> Built:
+def pad(n: Fixed, a: Json, shapes: list[Shape], out: Shape) -> Built:
     """Constant padding before and after each axis."""
     need(isinstance(a["widths"], list) and len(a["widths"]) == len(shapes[0]), "widths")
     widths, value = [integers(w, 0, 1 << 24, "widths", 2) for w in a["widths"]], finite(a["value"], "value")
     need(out == tuple(n + sum(w) for n, w in zip(shapes[0], widths, strict=True)), "the shape does not fit")
-    index, filler = padded(shapes[0], widths), Ball([value.numerator], value.denominator)
+    target = tuple(range(-low, k + high) for k, (low, high) in zip(shapes[0], widths, strict=True))
+    index = lazily(lambda: places(whole(shapes[0]), target))
 
     def run(x: Ball) -> Ball:
-        x, last = x.fixed(), filler.fixed()
-        return Ball([*x.v, *last.v], ONE, max(x.radius, last.radius)).pick(index)
+        x, last = n.fixed(x), n.fixed(Ball([value.numerator], value.denominator))
+        return Ball([*x.v, *last.v], n.one, max(x.radius, last.radius)).pick(index())
 
-    return 8 * prod(out), run
+    return Built(0, run, prod(out), light=8 * prod(out))
 
 
-OPERATIONS = {  # builder, number of operands, attributes
-    "pointwise": (pointwise, None, None),
-    "contract": (contract, None, ("spec",)),
-    "convolve": (convolve, 2, ("stride", "padding", "dilation", "groups")),
-    "pool": (pool, 1, ("fn", "kernel", "stride", "padding", "dilation", "count_include_pad")),
-    "reduce": (reduce, 1, ("fn", "axes")),
-    "softmax": (softmax, 1, ("kind", "axis")),
-    "normalise": (normalise, 1, ("kind", "axes", "eps")),
-    "reshape": (reshape, 1, ("shape",)),
-    "transpose": (transpose, 1, ("permutation",)),
-    "broadcast": (broadcast, 1, ("shape",)),
-    "slice": (slice_, 1, ("axis", "start", "stop", "step")),
+def whole_numbers(x: Ball, size: int) -> list[int]:
+    """The entries, which must be places of an axis of that size."""
+    if any(a % x.den for a in x.exact("an index")) or not 0 <= min(x.v) <= max(x.v) < size * x.den:
+        raise RejectedError("an index that is no place of its axis")
+    return [a // x.den for a in x.v]
+
+
+def take(n: Fixed, a: Json, shapes: list[Shape], out: Shape) -> Built:
+    """Slices of x along an axis; the indices' axes replace it; `rows`: the places that x lists, others are 0."""
+    axis = integer(a["axis"], 0, len(shapes[0]) - 1, "axis")
+    lead, (size, *tail) = prod(shapes[0][:axis]), shapes[0][axis:]
+    rows, size, width = a.get("rows", range(size)), a.get("size", size), prod(tail)
+    need(out == (*shapes[0][:axis], *shapes[1], *tail), "the shape does not fit")
+
+    def run(x: Ball, indices: Ball) -> Ball:
+        at, pieces, zeros = {row: k for k, row in enumerate(rows)}, cut(x.v, width), [0] * width
+        chosen = [at.get(i, -1) for i in whole_numbers(indices, size)]
+        parts = (pieces[k * len(rows) + i] if i >= 0 else zeros for k in range(lead) for i in chosen)
+        return Ball([b for part in parts for b in part], x.den, x.radius)
+
+    light = prod(shapes[0]) + prod(out) + 8 * prod(shapes[1])
+    return Built(0, run, len(rows), (1, lambda y: whole_numbers(y, size)), light=light)
+
+
+def pick(n: Fixed, a: Json, shapes: list[Shape], out: Shape) -> Built:
+    """One entry for each index, at the same place of the other axes (torch.gather)."""
+    axis = integer(a["axis"], 0, len(shapes[0]) - 1, "axis")
+    need(shapes[1] == out and len(shapes[0]) == len(out), "the shape does not fit")
+    need(all(m <= k for j, (m, k) in enumerate(zip(out, shapes[0], strict=True)) if j != axis), "too many indices")
+    size, steps = shapes[0][axis], strides(shapes[0])
+    base = lazily(lambda: view(out, [0 if k == axis else step for k, step in enumerate(steps)]))
+
+    def run(x: Ball, indices: Ball) -> Ball:
+        at = whole_numbers(indices, size)
+        return x.pick(i + steps[axis] * k for i, k in zip(base(), at, strict=True))
+
+    return Built(0, run, prod(out), (1, lambda y: whole_numbers(y, size)), light=4 * prod(out))
+
+
+def order(n: Fixed, a: Json, shapes: list[Shape], out: Shape) -> Built:
+    """The `count` largest or smallest entries along an axis in order, or where they are.
+
+    The k-th largest entry moves by no more than the entries do. Where it is ("indices"; "choice": 1 in its slice of a
+    new leading axis, else 0) is certain if the chosen entries and the next one are more than two radii apart.
+    """
+    axis = integer(a["axis"], 0, len(shapes[0]) - 1, "axis")
+    size = shapes[0][axis]
+    count, what, sign = integer(a["count"], 1, size, "count"), a["what"], -1 if a["largest"] is True else 1
+    need(type(a["largest"]) is bool and what in ("values", "indices", "choice"), "settings of an order")
+    chosen = (*shapes[0][:axis], count, *shapes[0][axis + 1 :])
+    need(out == ((size, *chosen) if what == "choice" else chosen), "the shape does not fit")
+    (rows, _, _), (_, back, _) = along(shapes[0], [axis]), along(chosen, [axis])
+
+    def run(x: Ball) -> Ball:
+        v: list[int] = []
+        for row in rows(x):
+            ranks = sorted(range(size), key=lambda i: sign * row[i])[: count + 1]
+            close = any(abs(row[i] - row[j]) <= 2 * x.radius for i, j in pairwise(ranks))
+            if close and what != "values":
+                raise RejectedError("an order that is not decided")
+            v += (row[i] for i in ranks[:count]) if what == "values" else ranks[:count]
+        found = back(Ball(v, x.den, x.radius) if what == "values" else Ball(v, 1))
+        return Ball([int(i == k) for k in range(size) for i in found.v], 1) if what == "choice" else found
+
+    return Built(0, run, 2 * prod(shapes[0]) + 2 * prod(chosen), light=10 * prod(shapes[0]) + prod(out))
+
+
+OPERATIONS = {  # builder, numbers of operands, attributes
+    "pointwise": (pointwise, (1, 2, 3), None),
+    "full": (full, (0,), ("shape", "value")),
+    "contract": (contract, (1, 2), ("spec",)),
+    "convolve": (convolve, (2,), ("stride", "padding", "dilation", "groups")),
+    "pool": (pool, (1,), ("fn", "kernel", "stride", "padding", "dilation", "count_include_pad")),
+    "reduce": (reduce, (1,), ("fn", "axes")),
+    "softmax": (softmax, (1, 2), ("kind", "axis")),
+    "normalise": (normalise, (1,), ("kind", "axes", "eps")),
+    "reshape": (reshape, (1,), ("shape",)),
+    "transpose": (transpose, (1,), ("permutation",)),
+    "broadcast": (broadcast, (1,), ("shape",)),
+    "slice": (slice_, (1,), ("axis", "start", "stop", "step")),
     "concat": (concat, None, ("axis",)),
-    "pad": (pad, 1, ("widths", "value")),
+    "pad": (pad, (1,), ("widths", "value")),
+    "take": (take, (2,), ("axis",)),
+    "pick": (pick, (2,), ("axis",)),
+    "order": (order, (1,), ("axis", "count", "largest", "what")),
 }
+
+# ---- zeros --------------------------------------------------------------------------------------------------
+
+KEEP_ZERO = ("identity", "neg", "abs", "relu", "square", "leaky_relu", "tanh", "erf", "sin", "sqrt", "floor")
+KEEP_ZEROS = ("add", "sub", "maximum", "minimum")
+OF_FIRST = ("reshape", "transpose", "broadcast", "slice", "reduce", "pool", "take", "pick", *KEEP_ZERO)
+
+
+def meet(a: Sequence[int], b: Sequence[int]) -> Sequence[int]:
+    """The places in both, in order; a range is the whole axis."""
+    return a if isinstance(b, range) else b if isinstance(a, range) else sorted({*a} & {*b})
+
+
+def join(a: Sequence[int], b: Sequence[int]) -> Sequence[int]:
+    """The places in either, in order; a range is the whole axis."""
+    return a if isinstance(a, range) else b if isinstance(b, range) else sorted({*a} | {*b})
+
+
+def joined(boxes: Iterable[Box]) -> Box:
+    """The smallest box around boxes."""
+    some = [box for box in boxes if box is not None]
+    return tuple(folded(join, axis) for axis in zip(*some, strict=True)) if some else None
+
+
+def zeros(op: str, a: Json, boxes: list[Box], shapes: list[Shape], out: Shape) -> tuple[Box, list[Axes], Json]:
+    """The box outside which a result is zero because its operands are zero outside theirs.
+
+    And the boxes of the operands that suffice to compute it there, and the attributes of the operation between such
+    smaller tensors. A box is the set of all places whose every coordinate is listed.
+    """
+    kind = a["fn"] if op == "pointwise" else op
+    nothing: tuple[Box, list[Axes], Json] = (None, [], a)
+    if kind in OF_FIRST and boxes[0] is None:
+        return nothing
+    if kind in ("contract", "convolve", "mul") and None in boxes:
+        return nothing
+    some = [box for box in boxes if box is not None]
+    if kind == "full" and a["value"] == [0, 1]:
+        return nothing
+    if kind in KEEP_ZERO:
+        return some[0], some, a
+    if kind == "mul":
+        box = tuple(map(meet, *some))
+        return (box, [box, box], a) if all(map(len, box)) else nothing
+    if kind in KEEP_ZEROS or kind == "where":
+        box = joined(boxes[-2:])
+        return (box, [box] * len(boxes), a) if box is not None else nothing
+    if kind == "concat" and not some:
+        return nothing
+    if kind == "contract":
+        found: dict[str, Sequence[int]] = {}
+        terms, result, _ = labels(a["spec"], shapes)
+        for term, box in zip(terms, some, strict=True):
+            for c, axis in zip(term, box, strict=True):
+                found[c] = meet(found.get(c, axis), axis)
+        if not all(map(len, found.values())):
+            return nothing
+        return tuple(found[c] for c in result), [tuple(found[c] for c in term) for term in terms], a
+    if kind == "transpose":
+        return tuple(some[0][k] for k in a["permutation"]), some, a
+    if kind == "broadcast":
+        lead = len(out) - len(shapes[0])
+        kept = [axis if n == m else range(m) for axis, n, m in zip(some[0], shapes[0], out[lead:], strict=True)]
+        box = (*whole(out[:lead]), *kept)
+        return box, some, {"shape": [*extents(box)]}
+    if kind == "reduce" and a["fn"] != "amax":
+        box = tuple(axis for k, axis in enumerate(some[0]) if k not in a["axes"])
+        return box, some, {**a, "count": prod(shapes[0][k] for k in a["axes"])}
+    if kind == "take":
+        axis, x = a["axis"], some[0]
+        box = (*x[:axis], *whole(shapes[1]), *x[axis + 1 :])
+        return box, [x, whole(shapes[1])], {**a, "rows": x[axis], "size": shapes[0][axis]}
+    return whole(out), [*map(whole, shapes)], a
+
+
+# ---- the program --------------------------------------------------------------------------------------------
+
+DATA, POINT = 1, 2  # what a value depends on
+SAME_WIDTH = ("reshape", "transpose", "broadcast", "slice", "take", "pick", "order")
+
+
+class Leaf(NamedTuple):
+    """A stored tensor as all points have it, who list its entries inside one box, and bits of a number."""
+
+    shape: Shape
+    box: Box
+    bits: int
+
+
+class Node(NamedTuple):
+    """A node, before it is known whether its value is needed.
+
+    `total`: None if it must be computed to be sure that it is defined; else the nodes (bits of an integer) whose
+    guards, which read no value that depends on the point, make sure of it.
+    """
+
+    shape: Shape
+    box: Box
+    ins: list[int]
+    boxes: list[Axes]
+    built: Built | None
+    guard: tuple[int, Callable[[Ball], Any]] | None
+    depends: int
+    bits: int
+    total: int | None
 
 
 class Program:
-    """A validated program; one value of F costs static_work + samples * sample_work multiply-adds."""
+    """A validated program; one value of F costs static_work + blocks * block_work units."""
 
-    def __init__(self, program: Json, shapes: Shapes) -> None:
-        """`shapes`: kind of leaf -> name -> shape of that parameter, constant or sample."""
+    def __init__(self, program: Json, leaves: dict[str, dict[str, Leaf]], n: Fixed) -> None:
+        """`leaves`: kind of leaf -> name -> that parameter, constant, or block of an input."""
         fields(program, ("nodes", "inputs", "output"), "program")
         nodes, output = program["nodes"], program["output"]
-        need(names_of(program["inputs"], "inputs") == {*shapes["input"]}, "inputs are not the names of the data")
+        need(names_of(program["inputs"], "inputs") == {*leaves["input"]}, "inputs are not the names of the data")
         need(isinstance(nodes, list) and len(nodes) <= MAX_NODES, "nodes is not a list, or too long")
-        room, place, sizes, varies = [MAX_ENTRIES], {}, [], []  # varies: with the sample
-        self.static_work, self.sample_work, self.leaves, self.static, self.dynamic = 50, 50, [], [], []
+        self.n, self.nodes, self.leaves, self.room = n, [], [], [MAX_INDEX]
+        place: dict[str, int] = {}
         for k, node in enumerate(nodes):
             fields(node, ("name", "op", "inputs", "shape", "attributes"), f"node {k}")
-            name, op, a = name_of(node["name"], f"node {k}"), node["op"], node["attributes"]
+            name, op = name_of(node["name"], f"node {k}"), node["op"]
             where = f"node {name} ({op})"
             need(name not in place, f"two nodes are named {name}")
-            need(isinstance(a, dict) and isinstance(op, str) and isinstance(node["inputs"], list), where)
-            need(op in shapes or op in OPERATIONS, f"{where}: an operation that this checker does not know")
-            need(len(node["inputs"]) <= 1000, f"{where} has too many operands")
+            need(isinstance(node["attributes"], dict) and isinstance(op, str), where)
+            need(op in leaves or op in OPERATIONS, f"{where}: an operation that this checker does not know")
+            need(isinstance(node["inputs"], list) and len(node["inputs"]) <= 1000, f"{where}: operands")
             known = all(isinstance(i, str) and i in place for i in node["inputs"])
             need(known, f"{where} reads a node that does not come before it")
-            ins, out = [place[i] for i in node["inputs"]], shape_of(node["shape"], where)
-            take(room, prod(out) + sum(prod(sizes[i]) for i in ins))
-            varies.append(op == "input" or any(varies[i] for i in ins))
-            if op in shapes:
-                fields(a, (op,), where)
-                need(isinstance(a[op], str) and a[op] in shapes[op], f"{where}: there is no such {op}")
-                need(not ins, f"{where} has operands")
-                need(out == shapes[op][a[op]], f"{where} has not the shape of {a[op]}")
-                self.leaves.append((k, op, a[op]))
-                work = prod(out)
-            else:
-                build, operands, attributes = OPERATIONS[op]
-                try:
-                    need(operands in (None, len(ins)), "another number of operands")
-                    fields(a, a if attributes is None else attributes, "attributes")
-                    work, run = build(a, [sizes[i] for i in ins], out, room)
-                except MalformedError as error:
-                    raise MalformedError(f"{where}: {error}") from None
-                (self.dynamic if varies[k] else self.static).append((k, run, ins))
-                if op in ("contract", "convolve") and not {*ins} & {j for j, *_ in self.leaves}:
-                    work *= 2  # both operands may be as wide as computed numbers can be
-            self.sample_work += (50 + work) * varies[k]  # 50 for the node itself
-            self.static_work += (50 + work) * (not varies[k])
+            try:
+                make = self.leaf if op in leaves else self.operation
+                shape = shape_of(node["shape"], "the result")
+                made = make(op, node["attributes"], [place[i] for i in node["inputs"]], shape, leaves)
+            except MalformedError as error:
+                raise MalformedError(f"{where}: {error}") from None
+            self.nodes.append(made)
             place[name] = k
-            sizes.append(out)
         need(isinstance(output, str) and output in place, "the output is not a node")
         self.output = place[output]
-        need(prod(sizes[self.output]) == 1, "the output is not one number")
+        self.plan()
 
-    def value(self, point: Point, constants: Point, data: Point, count: int, tick: Callable[[], None]) -> Bounds:
-        """Lower and upper bound of F, the mean over the samples, at a point."""
-        values: list[Any] = [None] * (len(self.leaves) + len(self.static) + len(self.dynamic))
-        here, inputs = {"parameter": point, "constant": constants}, []
+    def leaf(self, op: str, a: Json, ins: list[int], shape: Shape, leaves: dict[str, dict[str, Leaf]]) -> Node:
+        """A parameter, a constant or an input."""
+        fields(a, (op,), "attributes")
+        need(isinstance(a[op], str) and a[op] in leaves[op], f"there is no such {op}")
+        need(not ins, "operands of a leaf")
+        known = leaves[op][a[op]]
+        need(shape == known.shape, f"not the shape of {a[op]}")
+        self.leaves.append((len(self.nodes), op, a[op]))
+        depends = {"parameter": POINT, "constant": 0, "input": DATA}[op]
+        return Node(shape, known.box, [], [], None, None, depends, known.bits, 0)
+
+    def operation(self, op: str, a: Json, ins: list[int], shape: Shape, leaves: object) -> Node:
+        """What a node computes, and where it is zero."""
+        build, operands, attributes = OPERATIONS[op]
+        need(operands is None or len(ins) in operands, "another number of operands")
+        fields(a, a if attributes is None else attributes, "attributes")
+        given, shapes = [self.nodes[i] for i in ins], [self.nodes[i].shape for i in ins]
+        built = build(self.n, a, shapes, shape)
+        listed = [axis for x in given if x.box is not None for axis in x.box if not isinstance(axis, range)]
+        claim_room(self.room, sum(map(len, listed)))
+        box, boxes, inner = zeros(op, a, [x.box for x in given], shapes, shape)
+        guard, depends, total = built.guard, folded(operator.or_, (x.depends for x in given), 0), 0
+        if box is None:
+            built = None
+        elif [*map(extents, boxes)] != shapes:
+            built = build(self.n, inner, [*map(extents, boxes)], extents(box))
+        if guard:
+            total = None if given[guard[0]].depends & POINT else 1 << len(self.nodes)
+        if total is None or any(x.total is None for x in given):
+            total = None
+        else:
+            total = folded(operator.or_, (x.total for x in given), total)
+        kept = op in SAME_WIDTH or a.get("fn") in ("identity", "neg")
+        bits = max(x.bits for x in given) if kept else self.n.s + 32
+        return Node(shape, box, ins, boxes, built, guard, depends, bits, total)
+
+    def plan(self) -> None:
+        """Which nodes are needed, in which order, at which cost, and when a value is used for the last time.
+
+        A value that is zero everywhere needs no operand, if all that it depends on is defined.
+        """
+        needed, guarded, seen, stack = set(), 0, 0, [self.output]
+        while stack or guarded & ~seen:
+            if not stack:  # the operands that the guards read
+                new, seen = guarded & ~seen, guarded
+                stack += [x.ins[x.guard[0]] for k, x in enumerate(self.nodes) if x.guard and new >> k & 1]
+                continue
+            k = stack.pop()
+            if k not in needed:
+                needed.add(k)
+                node = self.nodes[k]
+                if node.box is None and node.total is not None:
+                    guarded |= node.total
+                else:
+                    stack += node.ins
+                    guarded |= (1 << k) * (node.box is None and node.guard is not None)
+        self.steps: tuple[list[Any], list[Any]] = [], []  # once for a point, once for a block of samples
+        self.work = [50, 50]
+        self.leaves = [leaf for leaf in self.leaves if leaf[0] in needed]
+        for k in sorted(needed):
+            node = self.nodes[k]
+            if node.built is not None:
+                pairs = [(i, self.fit(i, self.nodes[i].box, box)) for i, box in zip(node.ins, node.boxes, strict=True)]
+                self.schedule(k, node.built.run, pairs, node.depends & DATA, self.cost(node.built, node.ins))
+        for operand, check, node in ((*x.guard, x) for k, x in enumerate(self.nodes) if x.guard and guarded >> k & 1):
+            i = node.ins[operand]
+            size = prod(self.nodes[i].shape)
+            pairs = [(i, self.fit(i, self.nodes[i].box, whole(self.nodes[i].shape)))]
+            self.schedule(None, check, pairs, self.nodes[i].depends & DATA, 100 * size)
+        self.forget()
+
+    def fit(self, k: int, have: Box, want: Box) -> Callable[[Any], Ball] | None:
+        """How to make of node k's value, which lists the places `have`, one that lists the places `want`."""
+        if have == want or want is None:
+            return None
+        size = prod(extents(want))
+        claim_room(self.room, size)
+        self.work[bool(self.nodes[k].depends & DATA)] += size
+        if have is None:
+            return lambda _: Ball([0] * size, 1)
+        index = lazily(lambda: places(have, want))
+        return lambda x: x.pick_or_zero(index())
+
+    def schedule(self, k: int | None, run: Any, pairs: list[Any], varies: int, work: int) -> None:
+        """One more thing to do."""
+        self.steps[varies].append((k, run, pairs, []))
+        self.work[varies] += 50 + work
+
+    def cost(self, built: Built, ins: Sequence[int]) -> int:
+        """Units of work of a node, and room for its positions."""
+        s, widths = self.n.s, [self.nodes[i].bits for i in ins][:2]
+        claim_room(self.room, built.positions)
+        wide = (widths[0] * widths[-1] if widths else 0) >> 16
+        products, entries = built.products
+        if self.n.matrix and entries:
+            products = products * (400 + sum(widths)) // 12800 + 4 * entries
+        else:
+            products *= 1 + wide
+        return products + built.light + built.positions + built.work * (1 + max(wide, (s + 32) ** 2 >> 16))
+
+    def forget(self) -> None:
+        """Note after which step a value is of no more use, and refuse what needs too much memory at once."""
+        room, last = [MAX_VALUES], {}
+        every = [*self.steps[0], *self.steps[1]]
+        for number, (_, _, pairs, _) in enumerate(every):
+            last.update({i: number for i, _ in pairs})
+
+        def bits(k: int) -> int:
+            return prod(extents(self.nodes[k].box or ())) * (WEIGHT + self.n.s)
+
+        for number, (k, _, pairs, done) in enumerate(every):
+            if k is not None:
+                claim_room(room, bits(k))
+            for i in {i for i, _ in pairs}:
+                node = self.nodes[i]
+                if last[i] == number and node.depends & DATA and node.built and i != self.output:
+                    done.append(i)
+                    room[0] += bits(i)
+
+    def value(self, point: Point, constants: Point, data: Point, blocks: int, tick: Callable[[], None]) -> Bounds:
+        """Lower and upper bound of F, the mean over the blocks and the entries of the output, at a point."""
+        n, inputs = self.n, []
+        values: list[Any] = [None] * len(self.nodes)
+        here = {"parameter": point, "constant": constants}
+
+        def go(steps: list[Any]) -> None:
+            for k, run, pairs, done in steps:
+                result = run(*[fit(values[i]) if fit else values[i] for i, fit in pairs])
+                if k is not None:
+                    values[k] = result
+                for i in done:
+                    values[i] = None
+
         for k, kind, name in self.leaves:
-            if kind == "input":
-                inputs.append((k, *data[name], len(data[name][0]) // count))
-            else:
-                values[k] = Ball(*here[kind][name])
-        for k, run, ins in self.static:
-            values[k] = run(*[values[i] for i in ins])
+            if self.nodes[k].box is not None:
+                if kind == "input":
+                    inputs.append((k, *data[name], len(data[name][0]) // blocks))
+                else:
+                    values[k] = Ball(*here[kind][name])
+        go(self.steps[0])
         middle = radius = 0
-        for sample in range(count):
+        node = self.nodes[self.output]
+        for block in range(blocks):
             for k, v, den, width in inputs:
-                values[k] = Ball(v[sample * width : (sample + 1) * width], den)
-            for k, run, ins in self.dynamic:
-                values[k] = run(*[values[i] for i in ins])
-            y = values[self.output].fixed()
-            middle, radius = middle + y.v[0], radius + y.radius
+                values[k] = Ball(v[block * width : (block + 1) * width], den)
+            go(self.steps[1])
+            if node.box is not None:
+                y = n.fixed(values[self.output])
+                middle, radius = middle + sum(y.v), radius + y.radius * len(y.v)
             tick()
-        return Fraction(middle - radius, ONE * count), Fraction(middle + radius, ONE * count)
+        count = n.one * blocks * prod(node.shape)
+        return Fraction(middle - radius, count), Fraction(middle + radius, count)
 
 
-# ---- the chain of averages ---------------------------------------------------------------------------------
+# ---- points -------------------------------------------------------------------------------------------------
 
 
 def orbits(size: int, permutations: Sequence[Sequence[int]]) -> list[list[int]]:
@@ -810,6 +1434,14 @@ def orbits(size: int, permutations: Sequence[Sequence[int]]) -> list[list[int]]:
     return found
 
 
+def closed(chosen: Sequence[int], size: int, permutations: Sequence[Sequence[int]]) -> Sequence[int]:
+    """All places that permutations carry the chosen ones to; a range is the whole axis."""
+    if isinstance(chosen, range) or not permutations:
+        return chosen
+    some = {*chosen}
+    return sorted(i for orbit in orbits(size, permutations) if not some.isdisjoint(orbit) for i in orbit)
+
+
 class Step:
     """One average M' = (1/p) sum_j move^j(M); a point is name -> (integers, denominator)."""
 
@@ -819,11 +1451,11 @@ class Step:
         self.units = name_of(value["units"], where)
         self.order = integer(value["order"], 2, 1 << 16, f"{where}: order")
         need(isinstance(value["moves"], dict) and value["moves"], f"{where} moves nothing")
-        self.shapes, self.moves = shapes, {}
+        self.shapes, self.moves = {}, {}
         for name, pairs in value["moves"].items():
             need(name in variables, f"{where} moves {name}, which is not a variable")
             need(isinstance(pairs, list) and pairs, f"{where}: moves of {name}")
-            axes = self.moves[name] = {}
+            self.shapes[name], axes = shapes[name], self.moves.setdefault(name, {})
             for pair in pairs:
                 need(isinstance(pair, list) and len(pair) == 2, f"{where}: a move is not [axis, permutation]")
                 axis = integer(pair[0], 0, len(shapes[name]) - 1, f"{where}: axis of {name}")
@@ -833,7 +1465,16 @@ class Step:
                 back = all(self.order % len(cycle) == 0 for cycle in orbits(size, [p]))
                 need(back, f"{where}: {self.order} moves do not lead back")
                 axes[axis] = p
-        self.work = (self.order + 2) * sum(50 + prod(shapes[name]) for name in self.moves)
+
+    def narrow(self, leaves: Mapping[str, Leaf]) -> int:
+        """Go on inside the boxes, which the moves carry into themselves; the cost of an average."""
+        for name, axes in self.moves.items():
+            box = leaves[name].box or ((),) * len(self.shapes[name])
+            for axis, p in axes.items():
+                at = {place: k for k, place in enumerate(box[axis])}
+                axes[axis] = [at[p[place]] for place in box[axis]]
+            self.shapes[name] = extents(box)
+        return (self.order + 2) * sum(50 + prod(shape) for shape in self.shapes.values())
 
     def move(self, point: Point) -> Point:
         """new[p[i]] = old[i] along each moved axis."""
@@ -853,15 +1494,27 @@ class Step:
             point = self.move(point)
 
     def average(self, point: Point) -> Point:
-        """Their mean, exactly, in lowest terms."""
-        totals = {name: [0] * len(point[name][0]) for name in self.moves}
-        for moved in self.points(point):
-            totals = {name: [*map(add, total, moved[name][0])] for name, total in totals.items()}
-        lowest = {}
-        for name, total in totals.items():
-            common = gcd(point[name][1] * self.order, *total)
-            lowest[name] = [a // common for a in total], point[name][1] * self.order // common
-        return point | lowest
+        """Their mean, exactly."""
+        weight = Fraction(1, self.order)
+        return combination(((p, weight) for p in self.points(point)), self.moves)
+
+
+def combination(terms: Iterable[tuple[Point, Fraction]], names: Iterable[str]) -> Point:
+    """The weighted sum of points in these names, exactly and in lowest terms; the others are those of the last."""
+    totals: dict[str, tuple[list[int], int]] = {}
+    point: Point = {}
+    for point, weight in terms:
+        for name in names:
+            v, den = point[name]
+            den *= weight.denominator
+            old, common = totals.get(name, ([0] * len(v), 1))
+            new = lcm(common, den)
+            up, factor = new // common, new // den * weight.numerator
+            totals[name] = [a * up + b * factor for a, b in zip(old, v, strict=True)], new
+    for name, (v, den) in totals.items():
+        common = gcd(den, *v)
+        totals[name] = [a // common for a in v], den // common
+    return point | totals
 
 
 def tied(steps: Sequence[Json], units: str) -> str:
@@ -884,11 +1537,120 @@ def squares(point: Point, names: Iterable[str]) -> Fraction:
     return sum(terms, Fraction(0))
 
 
+def nonzero(tensor: Stored) -> Box:
+    """The smallest box around the entries that are not zero; whole axes where more than a quarter of them are not."""
+    shape, some = (len(tensor.rows), *tensor.shape[1:]), [i for i, a in enumerate(tensor.v) if a]
+    if not some:
+        return None
+    box: list[Sequence[int]] = [tensor.rows, *whole(tensor.shape[1:])][: len(tensor.shape)]
+    if 4 * len(some) <= len(tensor.v):
+        for axis, (size, step) in enumerate(zip(shape, strides(shape), strict=True)):
+            found = sorted({i // step % size for i in some}) if tensor.shape else []
+            if 0 < len(found) < size:
+                box[axis] = [tensor.rows[k] for k in found] if axis == 0 else found
+    return tuple(box)
+
+
+def inside(tensor: Stored, box: Box, room: list[int]) -> tuple[list[int], int]:
+    """Its entries in a box around all that is not zero."""
+    have = (tensor.rows, *whole(tensor.shape[1:])) if tensor.shape else ()
+    if box == have:
+        return tensor.v, tensor.den
+    v = [] if box is None else [*map([*tensor.v, 0].__getitem__, places(have, box))]
+    room[0] += (len(tensor.v) - len(v)) * WEIGHT
+    return v, tensor.den
+
+
+class Setting:
+    """The exact numbers of a certificate: constants, data, point A, its variables, and the points listed besides."""
+
+    def __init__(self, document: Json) -> None:
+        """Read and validate them."""
+        self.room = [MAX_BITS]
+        tables: dict[str, dict[str, Stored]] = {}
+        for section in ("parameters", "constants", "data"):
+            table = document[section]
+            need(isinstance(table, dict) and len(table) <= MAX_NODES, f"{section} is not a table")
+            tables[section] = {name_of(k, section): array(v, self.room, f"{section} {k}") for k, v in table.items()}
+        stored, data = tables["parameters"], tables["data"]
+        self.shapes = {name: tensor.shape for name, tensor in stored.items()}
+        self.names = names_of(document["variables"], "variables")
+        need(self.names and self.names <= {*stored}, "variables: none, or not parameters")
+        need(data and all(tensor.shape for tensor in data.values()), "the data have no sample axis")
+        self.samples, *others = [tensor.shape[0] for tensor in data.values()]
+        need(all(n == self.samples for n in others), "the data differ in their number of samples")
+        self.block = block_of(document, self.samples)
+
+        need(isinstance(document["steps"], list) and len(document["steps"]) <= 4096, "steps is no such list")
+        self.steps = [Step(v, self.shapes, self.names, f"step {k}") for k, v in enumerate(document["steps"])]
+        need(isinstance(document["points"], list) and len(document["points"]) <= 1000, "points is no such list")
+        listed: list[dict[str, Stored]] = []
+        for k, table in enumerate(document["points"]):
+            need(isinstance(table, dict) and {*table} <= self.names, f"point {k} is no table of variables")
+            listed.append({name: array(v, self.room, f"point {k}: {name}") for name, v in table.items()})
+            for name, tensor in listed[-1].items():
+                need(tensor.shape == self.shapes[name], f"point {k}: {name} has another shape")
+        self.replaced = sorted({name for table in listed for name in table})
+
+        widening = sum(step.order.bit_length() for step in self.steps) + 140 * (len(listed) > 0)  # by averages, times
+        leaves, values = {}, {}  # a parameter is zero where it is in all tables, and where no step moves anything
+        for name, tensor in stored.items():
+            every = [tensor, *(table[name] for table in listed if name in table)]
+            moves = [[s.moves[name][k] for s in self.steps if k in s.moves.get(name, ())] for k in range(12)]
+            if all(isinstance(t.rows, range) for t in every):
+                rows: Sequence[int] = every[0].rows
+            else:
+                rows = closed(folded(join, (t.rows for t in every)), tensor.shape[0], moves[0])
+            every = [t.over(rows, self.room) for t in every]
+            box = joined(map(nonzero, every))
+            if box is not None:
+                box = tuple(map(closed, box, tensor.shape, moves))
+            values[name] = [inside(t, box, self.room) for t in every]
+            scale = [t.den.bit_length() for t in every]  # one denominator for all points, and for what is made of them
+            bits = max(width(t) - k for t, k in zip(every, scale, strict=True)) + max(scale)
+            leaves[name] = Leaf(tensor.shape, box, bits + (widening if len(every) > 1 or any(moves) else 0))
+        self.start: Point = {name: every[0] for name, every in values.items()}
+        self.points = []
+        for table in listed:  # the values are in their order
+            self.points.append(self.start | {name: values[name].pop(1) for name in table})
+
+        data = {name: t.over(range(t.shape[0]), self.room) for name, t in data.items()}
+        self.data: Point = {name: (t.v, t.den) for name, t in data.items()}
+        fixed = tables["constants"]
+        boxes = {name: nonzero(t) for name, t in fixed.items()}
+        self.constants: Point = {name: inside(t, boxes[name], self.room) for name, t in fixed.items()}
+        self.leaves = {
+            "parameter": leaves,
+            "constant": {name: Leaf(t.shape, boxes[name], width(t)) for name, t in fixed.items()},
+            "input": {
+                k: Leaf((self.block, *t.shape[1:]), whole((self.block, *t.shape[1:])), width(t))
+                for k, t in data.items()
+            },
+        }
+
+
+def width(tensor: Stored) -> int:
+    """Bits of its largest number."""
+    return max(map(abs, tensor.v), default=0).bit_length()
+
+
+def block_of(document: Json, samples: int) -> int:
+    """How many samples the program evaluates at once: the first extent of its inputs."""
+    program = document["program"]
+    nodes = program["nodes"] if isinstance(program, dict) and isinstance(program.get("nodes"), list) else []
+    inputs = [node for node in nodes if isinstance(node, dict) and node.get("op") == "input"]
+    first = {shape_of(node.get("shape"), "an input")[:1] for node in inputs} or {(samples,)}
+    need(len(first) == 1 and () not in first, "the inputs differ in their number of samples")
+    ((block,),) = first
+    need(samples % block == 0, "the samples do not make whole blocks")
+    return block
+
+
 # ---- the claim ---------------------------------------------------------------------------------------------
 
 
 def claimed(document: Json) -> dict[str, Any]:
-    """The stated enclosures as exact pairs."""
+    """The stated enclosures as exact pairs, None where the claim has none, and the times."""
 
     def pair(value: Json) -> Bounds:
         need(isinstance(value, list) and len(value) == 2, "an enclosure is not a pair")
@@ -901,21 +1663,41 @@ def claimed(document: Json) -> dict[str, Any]:
         need([low.hex(), high.hex()] == value, "an enclosure is not of hex floats as Python writes them")
         return Fraction(low), Fraction(high)
 
-    table = document["enclosures"]
+    table, claim = document["enclosures"], document["claim"]
+    need(claim in CLAIMS, f"claim is none of {', '.join(CLAIMS)}")
     fields(table, ("start", "points", "average", "end"), "enclosures")
-    need(isinstance(table["points"], list) and table["points"], "enclosures of the points")
-    return {n: [pair(v) for v in value] if n == "points" else pair(value) for n, value in table.items()}
+    need(isinstance(table["points"], list) and 2 <= len(table["points"]) <= 1 << 16, "enclosures of the points")
+    bounds: dict[str, Any] = {"points": [*map(pair, table["points"])]}
+    for name in ("start", "average", "end"):
+        has = claim == "orbit-average" or (name == "average" and claim != "slopes")
+        need(has or table[name] is None, f"the claim has no enclosure of the {name}")
+        bounds[name] = pair(table[name]) if has else None
+    need(isinstance(document["times"], list), "times is no list")
+    times = bounds["times"] = [rational(t, "a time") for t in document["times"]]
+    need(len(times) == (4 if claim == "slopes" else 0), "another number of times")
+    need(not times or times[0] < times[1] <= times[2] < times[3], "the times are not in order")
+    need(not times or len(bounds["points"]) == 4, "enclosures of another number of points")
+    return bounds
 
 
 def flat(bounds: dict[str, Any]) -> list[Bounds]:
-    """Start, end, average and the points in one list."""
-    return [bounds["start"], bounds["end"], bounds["average"], *bounds["points"]]
+    """All enclosures in one list."""
+    return [*bounds["points"], *(bounds[n] for n in ("average", "start", "end") if bounds[n] is not None)]
 
 
 def excess(bounds: dict[str, Any]) -> tuple[Fraction, bool]:
-    """Lower bound of F(average) - mean of the F(P_j), and whether F(average) exceeds their maximum."""
-    tops = [high for _, high in bounds["points"]]
-    return bounds["average"][0] - sum(tops) / len(tops), bounds["average"][0] > max(tops)
+    """Lower bound of what the claim says is positive, and whether quasi-convexity is refuted too.
+
+    F(M) minus the mean of the F(P_j), and whether F(M) exceeds their maximum. Of slopes: the first minus the second,
+    and whether F is higher at one of the two inner points than at both outer ones.
+    """
+    points, times = bounds["points"], bounds["times"]
+    tops = [high for _, high in points]
+    if not times:
+        return bounds["average"][0] - sum(tops) / len(tops), bounds["average"][0] > max(tops)
+    (_, first), (second, _), (third, _), (_, fourth) = points
+    rise = (second - first) / (times[1] - times[0])
+    return rise - (fourth - third) / (times[3] - times[2]), max(second, third) > max(first, fourth)
 
 
 def shown(value: Fraction) -> str:
@@ -923,30 +1705,45 @@ def shown(value: Fraction) -> str:
     return str(Context(prec=6, rounding=ROUND_FLOOR).divide(*map(Decimal, value.as_integer_ratio())))
 
 
+def listed(names: Sequence[str], what: str) -> str:
+    """Names, or how many there are."""
+    return ", ".join(names) if len(names) <= 12 else f"the {len(names)} {what} listed in the certificate"
+
+
 def statement(document: Json) -> str:
     """The sentence that an accepted certificate proves, made from its other fields alone."""
-    bounds, names, steps = claimed(document), document["variables"], document["steps"]
+    bounds, names, steps, claim = claimed(document), document["variables"], document["steps"], document["claim"]
     gap, above_all = excess(bounds)
     samples = max(array["shape"][0] for array in document["data"].values())
-
-    def listed(names: Sequence[str], what: str) -> str:
-        return ", ".join(names) if len(names) <= 12 else f"the {len(names)} {what} listed in the certificate"
-
-    units = [*dict.fromkeys(step["units"] for step in steps)]
-    text = f"Let F be the mean over {samples} samples of the program's output as a function of "
+    block = block_of(document, samples)
+    at_once = "" if block == 1 else " together" if block == samples else f", {block} at a time"
+    text = f"Let F be the mean of the program's outputs over {samples} samples{at_once}, as a function of "
     text += f"{listed(names, 'variables')}, every other parameter and constant being held fixed. "
-    if document["claim"] == "midpoint":
-        moved = listed(sorted(steps[0]["moves"]), "moved variables")
-        text += f"Let B be the point A with the entries of {moved} permuted as listed in the certificate (a move "
-        text += f"called {units[0]}), and M = (A + B)/2. "
-        text += f"Then F(M) exceeds (F(A) + F(B))/2 by at least {shown(gap)}"
+    units, count = [*dict.fromkeys(step["units"] for step in steps)], len(bounds["points"])
+    new = listed(sorted({name for table in document["points"] for name in table}), "variables")
+    if claim == "slopes":
+        t = [str(time) for time in bounds["times"]]
+        text += f"Let P and Q be the two points listed in the certificate, equal to its parameters but for {new}, "
+        text += f"and X(t) = P + t(Q - P). Then the slope (F(X(t)) - F(X(s)))/(t - s) of F from s = {t[0]} to "
+        text += f"t = {t[1]} exceeds that from s = {t[2]} to t = {t[3]} by at least {shown(gap)}"
+    elif claim != "orbit-average":
+        if steps:
+            name = "B be the point A" if count == 2 else f"P_1, ..., P_{count} be the point A and its images"
+            text += f"Let {name} with the entries of {listed(sorted(steps[0]['moves']), 'moved variables')} permuted "
+            text += f"as listed in the certificate (a move called {units[0]})"
+            text += "" if count == 2 else f" 1 to {count - 1} times"
+        else:
+            name = "A and B" if count == 2 else f"P_1, ..., P_{count}"
+            text += f"Let {name} be the {count} points listed in the certificate, equal to its parameters but for {new}"
+        text += f", and M = {'(A + B)/2' if count == 2 else 'their mean'}. Then F(M) exceeds "
+        text += f"{'(F(A) + F(B))/2' if count == 2 else 'the mean of F at these points'} by at least {shown(gap)}"
     else:
         rise, order = shown(bounds["end"][0] - bounds["start"][1]), steps[document["violated"]]["order"]
         number, count = document["violated"] + 1, len(steps)
         text += f"Let M be the average of A over the group that the {count} moves listed in the certificate (called "
         text += f"{listed(units, 'names')}) generate; every one of these moves leaves M as it is"
-        whole = [line for line in (tied(steps, name) for name in units) if line] if len(units) <= 12 else []
-        text += "".join(f", and {line}" for line in whole)
+        sets = [line for line in (tied(steps, name) for name in units) if line] if len(units) <= 12 else []
+        text += "".join(f", and {line}" for line in sets)
         text += f". Then F(M) exceeds F(A) by at least {rise}. In step "
         text += f"{number} of the {count} averages that lead from A to M, F at the average of {order} points "
         text += f"exceeds the mean of F at these points by at least {shown(gap)}"
@@ -962,95 +1759,136 @@ def rounded_down(value: Fraction) -> float:
     return result if result <= value else nextafter(result, -inf)
 
 
-def establish(document: Json, limit: int, progress: Progress, known: dict[str, Any]) -> None:
+def establish(document: Json, limit: int | None, progress: Progress, plain: bool, known: dict[str, Any]) -> None:
     """Fill `known` with what is proved; RejectedError where the claim is not."""
-    room, tables, shapes = [MAX_BITS], {}, {}
-    for section, kind in (("parameters", "parameter"), ("constants", "constant"), ("data", "input")):
-        table = document[section]
-        need(isinstance(table, dict) and len(table) <= MAX_NODES, f"{section} is not a table")
-        arrays = {name_of(name, section): array(v, room, f"{section} {name}") for name, v in table.items()}
-        shapes[kind] = {name: shape for name, (shape, _, _) in arrays.items()}
-        tables[kind] = {name: (v, den) for name, (_, v, den) in arrays.items()}
-    need(shapes["input"] and all(shapes["input"].values()), "the data have no sample axis")
-    count, *others = [shape[0] for shape in shapes["input"].values()]
-    need(all(n == count for n in others), "the data differ in their number of samples")
-    shapes["input"] = {name: (1, *shape[1:]) for name, shape in shapes["input"].items()}
-    program, names = Program(document["program"], shapes), names_of(document["variables"], "variables")
-    need(names and names <= {*shapes["parameter"]}, "variables: none, or not parameters")
-    need(isinstance(document["steps"], list) and 1 <= len(document["steps"]) <= 4096, "steps is no such list")
-    steps = [Step(v, shapes["parameter"], names, f"step {k}") for k, v in enumerate(document["steps"])]
-    violated, claim = integer(document["violated"], 0, len(steps) - 1, "violated"), document["claim"]
-    step, bounds, midpoint = steps[violated], claimed(document), claim == "midpoint"
-    need(claim in ("midpoint", "orbit-average"), "claim is neither midpoint nor orbit-average")
-    need(not midpoint or (len(steps) == 1 and step.order == 2), "a midpoint is one step of order 2")
-    need(len(bounds["points"]) == step.order, "enclosures of another number of points")
+    s, matrix = integer(document["precision"], 64, 2048, "precision"), None if plain else matrices()
+    need(s % 32 == 0, "precision is no multiple of 32")
+    limit = (FLINT_LIMIT if matrix else LIMIT) if limit is None else limit
+    bounds, claim, setting = claimed(document), document["claim"], Setting(document)
+    steps, listed, count = setting.steps, setting.points, len(bounds["points"])
+    violated = integer(document["violated"], 0, max(0, len(steps) - 1), "violated")
+    orbit, slopes = claim == "orbit-average", claim == "slopes"
+    need(orbit or violated == 0, "only an orbit average has a violated step")
+    need(not orbit or (steps and not listed), "an orbit average has steps, and no listed points")
+    need(not slopes or (not steps and len(listed) == 2), "slopes have two listed points, and no steps")
+    need(orbit or slopes or len(steps) == (not listed), "a midpoint or average has one step, or listed points")
+    need(orbit or slopes or (claim == "midpoint") == (count == 2), "a midpoint is of two points, an average of more")
+    need(slopes or count == (steps[violated].order if steps else len(listed)), "enclosures of another number of points")
 
     if excess(bounds)[0] <= 0:
-        raise RejectedError("the stated enclosures do not violate Jensen's inequality")
-    if not midpoint and bounds["end"][0] <= bounds["start"][1]:
+        raise RejectedError("the stated enclosures do not violate the inequality of convex functions")
+    if orbit and bounds["end"][0] <= bounds["start"][1]:
         raise RejectedError("the stated enclosures do not place the orbit average above the start")
     if document["statement"] != statement(document):
         raise RejectedError("the statement is not the one that the other fields make")
+    moving = sum(step.narrow(setting.leaves["parameter"]) for step in steps)
+    program = Program(document["program"], setting.leaves, Fixed(s, matrix))
     first, last = violated == 0, violated == len(steps) - 1  # start or end is a point of the step itself
-    evaluations = step.order + 1 + (not first) + (not last)
-    bits = max(max(map(abs, v)).bit_length() for table in tables.values() for v, _ in table.values())
-    bits += sum(s.order.bit_length() for s in steps)
-    averaged = sum(prod(shapes["parameter"][name]) for name in {name for s in steps for name in s.moves})
-    take(room, 4 * averaged * (WEIGHT + bits))  # here, the average, the end, and a total
-    factor = 1 + (bits * max(bits, TOP.bit_length()) >> 16)
-    work = evaluations * (program.static_work + count * program.sample_work) + sum(s.work for s in steps)
-    known.update(claim=claim, multiply_adds=work * factor)
-    if work * factor > limit:
-        wide = f", each counted {factor} times for its {bits} bits" if factor > 1 else ""
-        raise RejectedError(f"the check needs {work:,} multiply-adds{wide}: more than the limit of {limit:,}")
+    evaluations = len(flat(bounds)) - (orbit and first) - (orbit and last)
+    used = [*setting.start.values(), *setting.constants.values(), *setting.data.values()]
+    used += [point[name] for point in listed for name in setting.replaced]
+    bits = max(max(map(abs, v), default=0).bit_length() + den.bit_length() for v, den in used)
+    bits += sum(step.order.bit_length() for step in steps) + (260 if slopes else len(listed).bit_length())
+    changing = {*setting.replaced, *(name for step in steps for name in step.moves)}
+    changed = sum(len(setting.start[name][0]) for name in changing)
+    claim_room(setting.room, 4 * changed * (WEIGHT + bits))  # here, the average, the end, and a total
+    moving = (moving + 6 * len(listed) * changed) * (1 + (bits * bits >> 16))
+    blocks, (static, sampled) = setting.samples // setting.block, program.work
+    work = evaluations * (static + blocks * sampled) + moving
+    by = "with python-flint for large products of integer matrices" if matrix else "Python standard library"
+    known.update(claim=claim, multiply_adds=work, arithmetic=f"exact integers, fixed point 2^-{s}, {by}")
+    if work > limit:
+        hint = "" if matrix else "; with python-flint installed the check may be cheaper"
+        raise RejectedError(f"the check needs {work:,} units of work: more than the limit of {limit:,}{hint}")
 
-    start = end = here = average = tables["parameter"]
-    for k, s in enumerate(steps):
-        before, end = end, s.average(end)
+    start = end = here = average = setting.start
+    for k, step in enumerate(steps):
+        before, end = end, step.average(end)
         if k == violated:
             here, average = before, end
-    for s in () if midpoint else steps:
-        if s.move(end) != end:
-            raise RejectedError(f"the end of the chain is not fixed by the moves of {s.units}")
-    spread = squares(here, step.moves) - squares(average, step.moves)  # mean |P_j - M|^2, equal |P_j|
+    for step in steps if orbit else ():
+        if step.move(end) != end:
+            raise RejectedError(f"the end of the chain is not fixed by the moves of {step.units}")
+    points: Iterable[Point] = listed
+    spread: Fraction
+    if slopes:
+        p, q = listed
+        points = [combination([(p, 1 - t), (q, t)], setting.replaced) for t in bounds["times"]]
+        (t1, t2, t3, t4), change = bounds["times"], combination([(q, Fraction(1)), (p, Fraction(-1))], setting.replaced)
+        spread = squares(change, setting.replaced) * (t3 + t4 - t1 - t2)
+    elif listed:
+        average = combination([(point, Fraction(1, count)) for point in listed], setting.replaced)
+        apart = sum((squares(point, setting.replaced) for point in listed), Fraction(0)) / count
+        spread = apart - squares(average, setting.replaced)
+    else:
+        step = steps[violated]
+        points, spread = step.points(here), squares(here, step.moves) - squares(average, step.moves)  # equal |P_j|
     if spread == 0:
-        raise RejectedError("the moves move nothing: all points are one")
+        raise RejectedError("all points are one")
     done = 0
 
     def tick() -> None:
         nonlocal done
         done += 1
-        if progress and (done % 16 == 0 or done == evaluations * count):
-            progress(done, evaluations * count)
+        if progress and (done % 16 == 0 or done == evaluations * blocks):
+            progress(done, evaluations * blocks)
 
     def value(point: Point) -> Bounds:
-        return program.value(point, tables["constant"], tables["input"], count, tick)
+        return program.value(point, setting.constants, setting.data, blocks, tick)
 
-    own: dict[str, Any] = {"average": value(average), "points": [*map(value, step.points(here))]}
-    own["start"] = own["points"][0] if first else value(start)
-    own["end"] = own["average"] if last else value(end)
+    own: dict[str, Any] = {"times": bounds["times"], "average": None, "start": None, "end": None}
+    if not slopes:
+        own["average"] = value(average)
+    own["points"] = [*map(value, points)]
+    if orbit:
+        own["start"] = own["points"][0] if first else value(start)
+        own["end"] = own["average"] if last else value(end)
+    parts = {n: own[n] for n in ("points", "average", "start", "end")}
+    known["enclosures"] = {n: [*map(outward, v)] if n == "points" else v and outward(v) for n, v in parts.items()}
     for stated, (low, high) in zip(flat(bounds), flat(own), strict=True):
         if not stated[0] <= low <= high <= stated[1]:
             raise RejectedError("a stated enclosure does not contain the computed value of F")
     gap, above_all = excess(own)
     if gap <= 0:
-        raise RejectedError("F at the average is not proved to exceed the mean of F at the points")
+        raise RejectedError("the inequality of convex functions is not proved to be violated")
+    # F + (mu/2)|x|^2 at these points adds mu/2 spread to the other side; with mu < 2 gap/spread the gap stays. So
+    # if F is twice differentiable, its second derivative along the segment of two points falls to -2 gap/spread.
+    weight_decay = rounded_down(2 * gap / spread)
     known.update(accepted=True, convex_refuted=True, quasiconvex_refuted=above_all, gap=gap)
-    known.update(statement=document["statement"], gap_float=rounded_down(gap))
-    known.update(weight_decay=rounded_down(2 * gap / spread))
-    of_start, of_end, of_average, *of_points = [[rounded_down(low), -rounded_down(-high)] for low, high in flat(own)]
-    known["enclosures"] = {"start": of_start, "points": of_points, "average": of_average, "end": of_end}
+    known.update(statement=document["statement"], gap_float=rounded_down(gap), weight_decay=weight_decay)
+    known["curvature"] = -weight_decay if slopes or count == 2 else None
 
 
-def check(source: str | os.PathLike[str] | bytes, *, limit: int = LIMIT, progress: Progress = None) -> Verdict:
+def outward(bounds: Bounds) -> list[float]:
+    """Floats around exact bounds."""
+    return [rounded_down(bounds[0]), -rounded_down(-bounds[1])]
+
+
+@cache
+def matrices() -> Any:
+    """Integer matrices of python-flint, or None."""
+    try:
+        from flint import fmpz_mat
+    except ImportError:
+        return None
+    return fmpz_mat
+
+
+def check(
+    source: str | os.PathLike[str] | bytes,
+    *,
+    limit: int | None = None,
+    progress: Progress = None,
+    plain: bool = False,
+) -> Verdict:
     """Verdict on a certificate, given as a path or as bytes.
 
-    `limit`: refuse to begin beyond this many multiply-adds; `progress(done, total)` is called now and then.
-    Raises MalformedError where the source is not a certificate, or was altered.
+    `limit`: refuse to begin beyond this many units of work; `progress(done, total)` is called now and then; `plain`:
+    do without python-flint. Raises MalformedError where the source is not a certificate, or was altered.
     """
     began, known = time.perf_counter(), {}
     try:
-        establish(read(source), limit, progress, known)
+        establish(read(source), limit, progress, plain, known)
     except RejectedError as reason:
         known["reason"] = str(reason)
     except MemoryError:
@@ -1063,10 +1901,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Check a certificate of non-convexity.")
     parser.add_argument("file")
     parser.add_argument("--format", choices=("human", "json"), default="human")
-    parser.add_argument("--limit", type=int, default=LIMIT, help="multiply-adds (default %(default)s)")
+    parser.add_argument("--limit", type=int, help=f"units of work (default {LIMIT}, with python-flint {FLINT_LIMIT})")
+    parser.add_argument("--plain", action="store_true", help="do without python-flint")
     options = parser.parse_args(arguments)
     try:
-        verdict = check(options.file, limit=options.limit)
+        verdict = check(options.file, limit=options.limit, plain=options.plain)
     except KeyboardInterrupt:
         return 130
     except MalformedError as error:
@@ -1080,8 +1919,10 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"gap          at least {verdict.gap_float!r}")
         print(f"quasi-convex {'refuted' if verdict.quasiconvex_refuted else 'not refuted'}")
         print(f"weight decay F + (mu/2)|variables|^2 is not convex for any mu < {verdict.weight_decay!r}")
+        if verdict.curvature is not None:
+            print(f"curvature    at most {verdict.curvature!r} somewhere on the segment, if F is C^2")
         print(f"arithmetic   {verdict.arithmetic}")
-        print(f"cost         {verdict.multiply_adds:,} multiply-adds in {verdict.seconds:.1f} s")
+        print(f"cost         {verdict.multiply_adds:,} units of work in {verdict.seconds:.1f} s")
     else:
         print(f"REJECTED     {verdict.reason}")
     return 0 if verdict else 1

@@ -12,15 +12,17 @@ from orbitope.proof import check as checker
 def check(
     path: str | os.PathLike[str] | bytes,
     *,
-    limit: int = checker.LIMIT,
+    limit: int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    plain: bool = False,
 ) -> checker.Verdict:
     """Verdict on a certificate, by the standalone checker: it evaluates every point again in its own arithmetic.
 
     Args:
         path: a file, or the bytes of one.
-        limit: refuse to begin beyond this many multiply-adds.
-        progress: called with the number of sample evaluations done and their total.
+        limit: refuse to begin beyond this many units of work; by default 10⁹, more with python-flint.
+        progress: called with the number of evaluations of a block of samples done and their total.
+        plain: use the standard library only, even where python-flint is installed.
 
     Raises:
         FileError: the file cannot be read.
@@ -37,7 +39,7 @@ def check(
     else:
         content = path
     try:
-        return checker.check(content, limit=limit, progress=progress)
+        return checker.check(content, limit=limit, progress=progress, plain=plain)
     except checker.MalformedError as error:
         raise CertificateError(
             f"not a certificate that can be read: {error}",

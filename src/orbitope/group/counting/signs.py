@@ -22,10 +22,10 @@ from orbitope.errors import ParametersError
 from orbitope.group.blocks import blocks, canonical, map_blocks
 from orbitope.group.continuous import Flips, Spot
 from orbitope.group.counting.stabiliser import Position, Stabiliser, stabiliser
+from orbitope.group.effects import changed, read_by
 from orbitope.group.element import Element
 from orbitope.group.steps import Step
 from orbitope.group.symmetry import SymmetryGroup
-from orbitope.group.transformation import changed, read_by
 
 _TESTED = 64
 """At most so many solutions, and exchanges, are applied to the parameters."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from orbitope.graph import Node
-from orbitope.infer.gauge.events import Field, Meeting
+from orbitope.infer.gauge.events import NONE, Field, Meeting
 from orbitope.infer.gauge.fields import Fields
 from orbitope.infer.gauge.leaves import Unaligned
 from orbitope.primitives.scanning import GATES
@@ -64,7 +64,7 @@ def judge(fields: Fields, node: Node, gatherings: Sequence[tuple[Sequence[Meetin
         cell = Cell(node, operands)
         assert cell.x is not None and cell.weight is not None
         gate = cell.x.starts[2] // width
-        _gate(fields, cell, output, state if gate == CARRIES[node.attributes["cell"]] else Field())
+        _gate(fields, cell, output, state if gate == CARRIES[node.attributes["cell"]] else Field(NONE, {}))
         for met, field in ((cell.output, output), (cell.state, state)):
             if met is not None and not met.field.zero:
                 _same(fields, met, field)

@@ -13,12 +13,13 @@ from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 
-from orbitope.graph import Graph, Indexing, Node, labels
-from orbitope.infer.gauge.events import Event, Field, Kind, Meeting
+from orbitope.graph import Graph, Node, labels
+from orbitope.infer.gauge.events import NONE, Event, Field, Kind, Meeting
 from orbitope.infer.gauge.laws import Law, adds, behaviour_of, ignores_signs, is_square, mirror_of, views
 from orbitope.infer.gauge.leaves import LabelSlot, Slot, Starts, Unaligned
 from orbitope.infer.gauge.seating import Gathering, Seat, Seating
 from orbitope.infer.gauge.solver import Form, Solver
+from orbitope.infer.unification import Use
 from orbitope.infer.words import Word
 
 
@@ -78,6 +79,7 @@ class Fields:
         }
         for node in sorted(graph, key=lambda each: each.name not in buffers):
             self._visit(node)
+        self._settle()
 
     def axes(self, name: str) -> tuple[Word, ...]:
         """The words of a value's axes."""
@@ -87,9 +89,9 @@ class Fields:
     def _visit(self, node: Node) -> None:
         if node.op == "parameter":
             fixed = self.held(node.attributes["parameter"])
-            self.values[node.name] = self._made(node.name, (lambda: {}) if fixed else self.solver.fresh)
+            self.values[node.name] = self._made(node.name, None if fixed else self.solver.fresh)
         elif node.op == "input":
-            self.values[node.name] = self._made(node.name, dict)
+            self.values[node.name] = self._made(node.name)
         elif node.op == "constant":
             self.values[node.name] = self._constant(node)
         elif node.op == "output":
@@ -98,11 +100,14 @@ class Fields:
         else:
             self._operation(node)
 
-    def _made(self, name: str, form: Callable[[], Form]) -> dict[Starts, Field]:
+    def _made(self, name: str, form: Callable[[], Form] | None = None) -> dict[Starts, Field]:
+        """Fields of a value, zero or of forms that are made for them; none if its leaves are too many."""
         try:
-            found = self.leaves.of(self.axes(name))
+            found = self.seating.boxes(name)
         except Unaligned:
             return {}
+        if form is None:
+            return {starts: Field(NONE, dict.fromkeys(leaf.slots, NONE)) for starts, leaf in found.items()}
         return {starts: Field(form(), {slot: form() for slot in leaf.slots}) for starts, leaf in found.items()}
 
     def _constant(self, node: Node) -> dict[Starts, Field]:
@@ -111,19 +116,26 @@ class Fields:
         if self.tiny and not tensor.is_meta and tensor.is_floating_point() and tensor.numel():
             small = bool((tensor == tensor.flatten()[0]).all()) and 0 < float(tensor.flatten()[0]) <= 1e-3
             nothing |= small and all(adds(reader) for reader in self.readers.get(node.name, ()))
-        fields = self._made(node.name, dict)
+        fields = self._made(node.name)
         return {starts: replace(each, zero=nothing) for starts, each in fields.items()}
 
     def _vanish(self, name: str) -> None:
         for each in self.values[name].values():
             if not each.zero:
-                self.solver.zero(each.uniform)
-                for form in each.slots.values():
-                    self.solver.zero(form)
+                self._hold(each)
+
+    def _settle(self) -> None:
+        """Put what is known in the end into all fields."""
+        known = self.solver.known
+        for fields in self.values.values():
+            for each in fields.values():
+                each.uniform = known(each.uniform)
+                for slot, form in each.slots.items():
+                    each.slots[slot] = known(form)
 
     # operations ----------------------------------------------------------------------------------------------------
     def _operation(self, node: Node) -> None:
-        self.values[node.name] = self._made(node.name, dict)
+        self.values[node.name] = self._made(node.name)
         use = self._uses[node.name]
         try:
             if any(not self.values[name] for name in (*node.inputs, node.name)):
@@ -146,21 +158,22 @@ class Fields:
             for name in node.inputs:  # only single units are mirrored
                 for each in self.values[name].values():
                     self.solver.zero(each.uniform)
-        self._spread(node, use.indexing)
-        for operands, output in gatherings:
+        self._spread(use)
+        for operands, output, places in gatherings:
             met = {k: self._met(seat) for k, seat in enumerate(operands) if seat is not None}
             passing = self._passing(node, law, met)
             event = Event(node, met, passing or (), self._met(output), use.indexing.mixed, law.linear)
             self.events.append(event)
             if passing is not None:
-                self._judge(node, law, event, first=output.starts not in written)
+                self._judge(law, event, places, first=output.starts not in written)
                 written.add(output.starts)
         for starts, each in self.values[node.name].items():
             each.zero = starts not in written  # nothing but zeros came there
 
-    def _spread(self, node: Node, indexing: Indexing) -> None:
+    def _spread(self, use: Use) -> None:
         """Along an index that is mixed and kept, every leaf of an operand is felt in every leaf of the value."""
-        kept = indexing.mixed & {label.name for term in indexing.output for label in labels(term)}
+        node, indexing = use.node, use.indexing
+        kept = self.seating.kept(use)
         if not kept or ignores_signs(node, self.kind):
             return
         for name, axes in zip(node.inputs, indexing.operands, strict=True):
@@ -174,7 +187,7 @@ class Fields:
                 self.solver.equal(first.uniform, each.uniform)
                 for slot in first.slots.keys() | each.slots.keys():
                     if slot[0] not in mixed:
-                        self.solver.equal(first.slots.get(slot, {}), each.slots.get(slot, {}))
+                        self.solver.equal(first.slots.get(slot, NONE), each.slots.get(slot, NONE))
 
     def _cell(self, node: Node, gatherings: Sequence[Gathering]) -> None:
         """A recurrent cell: its value is an operand of its next step, and so is unknown before it is judged."""
@@ -184,8 +197,8 @@ class Fields:
         for each in self.values[node.name].values():
             for slot in each.slots:
                 if slot[0] != 2:  # steps and samples
-                    each.slots[slot] = {}
-        met = [([None if s is None else self._met(s) for s in seats], self._met(out)) for seats, out in gatherings]
+                    each.slots[slot] = NONE
+        met = [([None if s is None else self._met(s) for s in seats], self._met(out)) for seats, out, _ in gatherings]
         try:
             judge(self, node, met)
         except Unaligned:
@@ -198,7 +211,7 @@ class Fields:
             self.events.append(Event(node, present, (), output, frozenset("thp"), False))
 
     def _met(self, seat: Seat) -> Meeting:
-        return Meeting(seat.value, seat.starts, seat.slots, seat.atoms, self.values[seat.value][seat.starts])
+        return Meeting(*seat, self.values[seat.value][seat.starts])
 
     def _offset(self, node: Node) -> bool:
         """A constant added to a parameter wherever it is read: the sum is scaled in its place."""
@@ -244,55 +257,54 @@ class Fields:
         joint = [each for k, each in present.items() if k in law.joint]
         for k, each in present.items():
             if law.coefficients[k] is None:
-                self._hold(each)
+                self._hold(each.field)
         for a, b in pairwise(joint):
+            if a.field.plain and b.field.plain:
+                continue
             self.solver.equal(a.field.uniform, b.field.uniform)
             for at in a.slots.keys() | b.slots.keys():
                 self.solver.equal(a.form(at), b.form(at))
-        if law.is_zero(met) or (node.op == "pad" and not met and node.attributes["value"] == 0):
+        if len(present) < len(met) and law.is_zero(met):
+            return None
+        if node.op == "pad" and not met and node.attributes["value"] == 0:
             return None
         apart = [
             (each, c) for k, each in present.items() if k not in law.joint and (c := law.coefficients[k]) is not None
         ]
         return (*apart, *((each, 1) for each in joint[:1]))
 
-    def _judge(self, node: Node, law: Law, event: Event, first: bool) -> None:
+    def _judge(self, law: Law, event: Event, places: Sequence[LabelSlot], first: bool) -> None:
         """The equations of one leaf."""
-        output = event.output
+        if first and all(met.field.plain for met, _ in event.passing):
+            return  # the field of a new value is zero as it is
         uniform = self.solver.combine([(met.field.uniform, c) for met, c in event.passing])
-        self._write(output.field, None, uniform, first)
-        places = {at for met, _ in event.passing for at in met.slots} | output.slots.keys()
-        for at in sorted(places):
-            self._along(node, law, at, event.passing, output, at[0] in event.mixed, first)
+        self._write(event.output.field, None, uniform, first)
+        for at in places:
+            forms = [(met.form(at), c) for met, c in event.passing]
+            if not first or any(form for form, _ in forms):
+                self._along(law, event, at, forms, first)
 
     def _along(
-        self,
-        node: Node,
-        law: Law,
-        at: LabelSlot,
-        passing: Sequence[tuple[Meeting, Fraction | int]],
-        output: Meeting,
-        mixed: bool,
-        first: bool,
+        self, law: Law, event: Event, at: LabelSlot, forms: Sequence[tuple[Form, Fraction | int]], first: bool
     ) -> None:
         """The equation of one index."""
-        solver = self.solver
-        total = solver.combine([(met.form(at), c) for met, c in passing])
-        holders = [met for met, _ in passing if at in met.slots]
+        solver, node, output, mixed = self.solver, event.node, event.output, at[0] in event.mixed
+        total = solver.combine(forms)
+        holders = [met for met, _ in event.passing if at in met.slots]
         if self.kind in ("general", "orthogonal") and not self._is_matrix(node, law, at, holders, output, mixed):
             for met in holders:
                 solver.zero(met.form(at))
-            total = {}
+            total = NONE
         elif mixed and at in output.slots and ignores_signs(node, self.kind):
             pass  # what divides all entries by one number
         elif mixed and law.linear:
             if not (self.kind == "orthogonal" and len(holders) == 1):
                 solver.zero(total)
-            total = {}
+            total = NONE
         elif mixed:
             for met in holders:
                 solver.zero(met.form(at))
-            total = {}
+            total = NONE
         if at in output.slots:
             self._write(output.field, output.slots[at], total, first)
         else:
@@ -307,7 +319,7 @@ class Fields:
         if node.op == "normalise" and self.kind == "orthogonal":
             if mixed and node.attributes["kind"] == "standard":
                 self.ones.extend(met.form(at) for met in holders)
-            return True
+            return mixed  # along other indices, as of groups, every position has a length of its own
         if not law.linear:
             return False
         if not mixed:
@@ -328,9 +340,9 @@ class Fields:
         else:
             target.slots[slot] = form
 
-    def _hold(self, met: Meeting) -> None:
-        self.solver.zero(met.field.uniform)
-        for form in met.field.slots.values():
+    def _hold(self, each: Field) -> None:
+        self.solver.zero(each.uniform)
+        for form in each.slots.values():
             self.solver.zero(form)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from heapq import heapify, heappop, heappush
 
@@ -104,6 +104,7 @@ class _Walk:
 
     def _arrive(self, node: Node) -> None:
         """At an output: a loss of a softmax does not see what is the same along the last axis."""
+        self.route.arrived = True
         name = node.inputs[0]
         shape = self.graph.node(name).shape
         last = len(shape) - 1
@@ -161,6 +162,8 @@ class _Walk:
     def _one_for_all(self, node: Node, gathered: Gathered) -> Gathered:
         """One of the leaves of operands for each leaf of the value."""
         count = Counter(event.output.starts for event in self.reader.events[node.name])
+        if len(count) == len(self.reader.events[node.name]):
+            return gathered
         parts: dict[Starts, Gathered] = {}
         for event, shifted in gathered:
             parts.setdefault(event.output.starts, []).append((event, shifted))
@@ -183,7 +186,7 @@ class _Walk:
             yield from self._ordered(event, shifted)
         elif node.op == "scan":
             into_cell(self.reader, event, shifted, self.route)
-        elif _is_affine(node):
+        elif is_affine(node):
             if event.mixed and node.op != "reduce":
                 raise Seen  # positions before and after do not correspond
             for shift, spread in moved(self.reader, event, shifted):
@@ -192,7 +195,7 @@ class _Walk:
         elif self.reader.hides(node, shifted):
             for found in shifted.values():
                 yield from (put_out(event, spread_of(met, shift), shift) for met, shift in found)
-        elif node.op in ("contract", "convolve", "gather") or _is_product(node, shifted):
+        elif node.op in ("contract", "convolve", "gather") or is_product(node, shifted):
             yield from multiplied(self.reader, event, shifted, self.letters)
         else:
             raise Seen
@@ -222,16 +225,16 @@ class _Walk:
                 yield put_out(event, spread, shift)
 
 
-def _is_affine(node: Node) -> bool:
+def is_affine(node: Node) -> bool:
     """Whether a node only moves and adds entries."""
     return node.attributes["fn"] in SUMS if node.op == "pointwise" else node.op in MOVES
 
 
-def _is_product(node: Node, shifted: Shifted) -> bool:
-    """Whether a node multiplies the shifted operand with others, entry by entry."""
+def is_product(node: Node, shifted: Iterable[int]) -> bool:
+    """Whether a node multiplies the shifted operands with others, entry by entry."""
     if node.op != "pointwise":
         return False
     return node.attributes["fn"] == "mul" or (node.attributes["fn"] == "div" and list(shifted) == [0])
 
 
-__all__ = ["follow"]
+__all__ = ["follow", "is_affine", "is_product"]

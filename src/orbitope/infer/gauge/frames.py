@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 import torch
 
@@ -23,6 +24,14 @@ class Place:
     dims: Mapping[tuple[int, int], int]
 
 
+@dataclass(frozen=True)
+class _Piece:
+    """One piece of an axis: where it begins, and the step along each of its dimensions; None along one of size 1."""
+
+    start: int
+    steps: tuple[int | None, ...]
+
+
 class Frames:
     """The frames of all parameters; atoms are named by their serial numbers until they are given better names."""
 
@@ -30,34 +39,33 @@ class Frames:
         """Of one analysis."""
         self.leaves = leaves
         self.axes: dict[str, tuple[Axis, ...]] = {}
+        self._pieces: dict[Axis, list[_Piece]] = {}
         self._places: dict[str, dict[Starts, Place]] = {}
         self.atoms: dict[str, Atom] = {}
         self._reader = Axes(leaves.words, self._named, whole=False)
 
-    def place(self, parameter: str, shape: Sequence[int], words: Sequence[Word], starts: Starts) -> Place:
+    def place(self, parameter: str, words: Sequence[Word], starts: Starts) -> Place:
         """Where a leaf of a parameter lies in its frame."""
         if parameter not in self._places:
             self.axes[parameter] = tuple(map(self._reader.read, words))
-            self._places[parameter] = self._numbered(parameter, tuple(shape), words)
+            self._places[parameter] = self._numbered(parameter, words)
         return self._places[parameter][starts]
 
-    def _numbered(self, parameter: str, shape: tuple[int, ...], words: Sequence[Word]) -> dict[Starts, Place]:
-        axes = self.axes[parameter]
-        whole = torch.empty(shape, device="meta")
-        if any(_copies(axis) for axis in axes):  # no strides tell where such pieces lie
-            whole = torch.arange(whole.numel()).reshape(shape)
-        strides = whole.stride()
+    def _numbered(self, parameter: str, words: Sequence[Word]) -> dict[Starts, Place]:
+        """The leaves of a parameter by their blocks: one for every choice of a piece of each axis, in this order."""
         found = {}
-        for number, block in enumerate(blocks(parameter, whole, axes)):
-            start, steps = _origin(block.tensor)
-            begin = _unravelled(start, strides)
-            dims = {}
-            for dim, step in enumerate(steps):
-                if block.tensor.shape[dim] > 1:
-                    axis = next(k for k, stride in enumerate(strides) if shape[k] > 1 and step >= stride)
-                    dims[axis, step // strides[axis]] = dim
-            found[self.leaves.at(words, begin).starts] = Place(number, block.tensor.dim(), dims)
+        pieces = [self._pieces_of(axis) for axis in self.axes[parameter]]
+        for number, chosen in enumerate(product(*pieces)):
+            steps = [(axis, step) for axis, piece in enumerate(chosen) for step in piece.steps]
+            dims = {(axis, step): dim for dim, (axis, step) in enumerate(steps) if step is not None}
+            leaf = self.leaves.at(words, tuple(piece.start for piece in chosen))
+            found[leaf.starts] = Place(number, len(steps), dims)
         return found
+
+    def _pieces_of(self, axis: Axis) -> list[_Piece]:
+        if axis not in self._pieces:
+            self._pieces[axis] = [_piece(block.tensor) for block in blocks("", torch.arange(axis.size), (axis,))]
+        return self._pieces[axis]
 
     def _named(self, atom: Atom) -> str:
         self.atoms[str(atom.serial)] = atom
@@ -79,30 +87,11 @@ def renamed(axis: Axis, names: Mapping[str, str]) -> Axis:
             return axis
 
 
-def _copies(axis: Axis) -> bool:
-    match axis:
-        case Interleaved():
-            return True
-        case Merged(factors=parts) | Segments(parts=parts):
-            return any(map(_copies, parts))
-        case _:
-            return False
-
-
-def _origin(tensor: torch.Tensor) -> tuple[int, list[int]]:
-    """Number of the first entry, and the steps along each axis."""
-    if tensor.is_meta:
-        return int(tensor.storage_offset()), list(tensor.stride())
-    start = int(tensor.flatten()[0])
-    return start, [int(tensor.select(k, 1).flatten()[0]) - start if n > 1 else 0 for k, n in enumerate(tensor.shape)]
-
-
-def _unravelled(number: int, strides: Sequence[int]) -> tuple[int, ...]:
-    digits = []
-    for stride in strides:
-        digits.append(number // stride)
-        number %= stride
-    return tuple(digits)
+def _piece(positions: torch.Tensor) -> _Piece:
+    """A block of the positions of an axis."""
+    start = int(positions[(0,) * positions.dim()])
+    steps = [int(positions.select(k, 1).flatten()[0]) - start if n > 1 else None for k, n in enumerate(positions.shape)]
+    return _Piece(start, tuple(steps))
 
 
 __all__ = ["Frames", "Place", "renamed"]

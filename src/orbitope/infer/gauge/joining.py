@@ -21,7 +21,7 @@ from orbitope.group.continuous import (
     Term,
     Translation,
 )
-from orbitope.group.transformation import spots_of, terms_of
+from orbitope.group.effects import spots_of, terms_of
 from orbitope.infer.axes import cut
 
 F = TypeVar("F", bound=Family)

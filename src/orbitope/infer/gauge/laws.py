@@ -34,9 +34,7 @@ class Law:
             self.coefficients = [None if d is None else int(d) if d == int(d) else Fraction(d) for d in degrees]
         else:
             odd, even = behaviour.odd or (False,) * count, behaviour.even or (False,) * count
-            self.coefficients = [
-                Fraction(1) if o else Fraction(0) if e else None for o, e in zip(odd, even, strict=True)
-            ]
+            self.coefficients = [1 if o else 0 if e else None for o, e in zip(odd, even, strict=True)]
 
     def is_zero(self, met: Mapping[int, Meeting]) -> bool:
         """Whether the value is zero because operands are."""

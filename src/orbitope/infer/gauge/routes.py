@@ -89,6 +89,8 @@ class Route:
         terms: what is added to which leaf of which parameter.
         loss: whether it keeps the loss only.
         inside: whether parameters may take it up that are added within the other operand of a sum.
+        enclosed: whether it came to a sum where that would matter.
+        arrived: whether it came to an output.
     """
 
     source: Source
@@ -97,6 +99,8 @@ class Route:
     terms: list[tuple[str, Starts, Shift]] = field(default_factory=list)
     loss: bool = False
     inside: bool = False
+    enclosed: bool = False
+    arrived: bool = False
 
 
 class Letters:

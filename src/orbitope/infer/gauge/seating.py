@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from orbitope.graph import Axes, Indexing, Label, Node, Sum, labels
 from orbitope.infer.gauge.leaves import (
@@ -22,8 +22,7 @@ from orbitope.infer.unification import Unification, Use
 from orbitope.infer.words import Atom, Word
 
 
-@dataclass(frozen=True)
-class Seat:
+class Seat(NamedTuple):
     """A leaf of one operand, or of the output, in one leaf of an operation.
 
     Attributes:
@@ -39,8 +38,18 @@ class Seat:
     atoms: dict[LabelSlot, Atom]
 
 
-Gathering = tuple[list[Seat | None], Seat]
-"""What meets in one leaf of an operation: operands, None where one has no part in it, and the output."""
+class Gathering(NamedTuple):
+    """What meets in one leaf of an operation.
+
+    Attributes:
+        operands: their seats; None where one has no part in it.
+        output: the seat of the value.
+        places: all slots of labels that any of them has.
+    """
+
+    operands: list[Seat | None]
+    output: Seat
+    places: list[LabelSlot]
 
 
 class Seating:
@@ -51,13 +60,40 @@ class Seating:
         self.result = result
         self.leaves = leaves
         self._found: dict[str, list[Gathering] | None] = {}
+        self._kept: dict[str, frozenset[str]] = {}
         self._axes: dict[str, tuple[Word, ...]] = {}
+        self._boxes: dict[str, dict[Starts, Leaf] | None] = {}
 
     def axes(self, name: str) -> tuple[Word, ...]:
         """The words of a value's axes."""
         if name not in self._axes:
             self._axes[name] = tuple(map(self.leaves.words.resolve, self.result.values[name]))
         return self._axes[name]
+
+    def boxes(self, name: str) -> dict[Starts, Leaf]:
+        """The leaves of a value.
+
+        Raises:
+            Unaligned: there are too many.
+        """
+        if name not in self._boxes:
+            try:
+                self._boxes[name] = self.leaves.of(self.axes(name))
+            except Unaligned:
+                self._boxes[name] = None
+        found = self._boxes[name]
+        if found is None:
+            raise Unaligned
+        return found
+
+    def kept(self, use: Use) -> frozenset[str]:
+        """The labels that an operation mixes and that its value has."""
+        name = use.node.name
+        if name not in self._kept:
+            mixed = use.indexing.mixed
+            own = {label.name for term in use.indexing.output for label in labels(term)} if mixed else set()
+            self._kept[name] = mixed & own
+        return self._kept[name]
 
     def of(self, use: Use) -> list[Gathering]:
         """For every leaf of an operation what meets there.
@@ -102,7 +138,9 @@ class Seating:
                     hit[k].add(found.starts)
                     operands.append(_seat(name, found, axes, chosen, atoms))
                 found = self.leaves.at(own, tuple(position(term, at, chosen) for term in indexing.output))
-                gatherings.append((operands, _seat(node.name, found, indexing.output, chosen, atoms)))
+                output = _seat(node.name, found, indexing.output, chosen, atoms)
+                places = {at for seat in (*operands, output) if seat is not None for at in seat.slots}
+                gatherings.append(Gathering(operands, output, sorted(places)))
         for axes, seen in zip(values, hit, strict=True):
             if _read(node, self.leaves.of(axes)) - seen:
                 raise Unaligned

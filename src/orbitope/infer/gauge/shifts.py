@@ -14,6 +14,7 @@ from string import ascii_letters
 from orbitope.graph import Node
 from orbitope.group.continuous import Factor, Term, Translation
 from orbitope.infer.gauge.entries import Reader
+from orbitope.infer.gauge.fates import Fates
 from orbitope.infer.gauge.fields import Fields
 from orbitope.infer.gauge.following import follow
 from orbitope.infer.gauge.frames import Frames
@@ -27,41 +28,74 @@ def shifts(reader: Reader) -> list[Route]:
 
     Those that keep the function come before those that keep the loss only.
     """
-    found: dict[tuple[str, Starts], list[tuple[Slot, ...]]] = {}
-    routes = [*_entering(reader, found, loss=False)]
+    search = _Search(reader)
+    routes = [*search.keeping_function()]
     for node in reader.graph:
         if node.op == "contract" and len(node.inputs) == 2:
             routes.extend(unread(reader, node))
-    return [*routes, *_entering(reader, found, loss=True)]
+    return [*routes, *search.keeping_loss()]
 
 
-def _entering(reader: Reader, found: dict[tuple[str, Starts], list[tuple[Slot, ...]]], loss: bool) -> Iterator[Route]:
-    """Those that enter at a parameter, along slots that are not part of what was found before."""
-    for node in reader.graph:
-        if node.op != "parameter" or reader.held(node.attributes["parameter"]) or not reader.fields.values[node.name]:
-            continue
-        name = node.attributes["parameter"]
-        for starts, leaf in reader.leaves.of(reader.fields.axes(node.name)).items():
-            for slots in _subsets(tuple(leaf.slots)):
-                if any(set(slots) <= set(known) for known in found.get((name, starts), ())):
-                    continue
-                source = Source(name, starts, slots)
-                route = _follow(reader, source, loss) or _follow(reader, source, loss, inside=True)
-                if route is not None:
-                    found.setdefault(source.leaf, []).append(slots)
-                    yield route
+class _Search:
+    """The translations that enter at a parameter.
 
+    Attributes:
+        fates: what is known of shifts before they are followed.
+        found: of each leaf of a parameter the slots along which something may be added.
+        arrived: the sources from which a shift came as far as an output, which a loss may not see.
+    """
 
-def _follow(reader: Reader, source: Source, loss: bool, inside: bool = False) -> Route | None:
-    """The route of a shift from its source."""
-    value = reader.values[source.parameter]
-    leaf = reader.leaves.of(reader.fields.axes(value))[source.starts]
-    free = Letters()
-    letters = {slot: free.take() for slot in source.slots}
-    route = Route(source, tuple(leaf.slots[s] for s in source.slots), "".join(letters.values()), inside=inside)
-    first = Shift(letters)
-    route.terms.append((*source.leaf, first))
-    return follow(reader, route, {value: {source.starts: [first]}}, free, loss)
+    def __init__(self, reader: Reader) -> None:
+        """Nothing is found yet."""
+        self.reader = reader
+        self.fates = Fates(reader)
+        self.found: dict[tuple[str, Starts], list[tuple[Slot, ...]]] = {}
+        self.arrived: list[Source] = []
+
+    def keeping_function(self) -> Iterator[Route]:
+        """Those that keep the function."""
+        reader = self.reader
+        for node in reader.graph:
+            if node.op != "parameter" or reader.held(node.attributes["parameter"]):
+                continue
+            if not reader.fields.values[node.name]:
+                continue
+            for starts, leaf in reader.leaves.of(reader.fields.axes(node.name)).items():
+                for slots in _subsets(tuple(leaf.slots)):
+                    if not self.fates.fails(node.name, starts, slots):
+                        yield from self._follow(Source(node.attributes["parameter"], starts, slots), loss=False)
+
+    def keeping_loss(self) -> Iterator[Route]:
+        """Those of the rest that a loss of a softmax does not see: only what comes to an output may be among them."""
+        for source in self.arrived:
+            yield from self._follow(source, loss=True)
+
+    def _follow(self, source: Source, loss: bool) -> Iterator[Route]:
+        """The route from a source, unless its slots are part of what was found before."""
+        if any(set(source.slots) <= set(known) for known in self.found.get(source.leaf, ())):
+            return
+        route, done = self._tried(source, loss)
+        arrived = route.arrived
+        if done is None and route.enclosed:
+            route, done = self._tried(source, loss, inside=True)
+            arrived |= route.arrived
+        if done is not None:
+            self.found.setdefault(source.leaf, []).append(source.slots)
+            yield done
+        elif arrived and not loss:
+            self.arrived.append(source)
+
+    def _tried(self, source: Source, loss: bool, inside: bool = False) -> tuple[Route, Route | None]:
+        """The way that a shift takes, and its route if it does not change what is kept."""
+        reader = self.reader
+        value = reader.values[source.parameter]
+        leaf = reader.leaves.of(reader.fields.axes(value))[source.starts]
+        free = Letters()
+        letters = {slot: free.take() for slot in source.slots}
+        route = Route(source, tuple(leaf.slots[s] for s in source.slots), "".join(letters.values()), inside=inside)
+        first = Shift(letters)
+        route.terms.append((*source.leaf, first))
+        return route, follow(reader, route, {value: {source.starts: [first]}}, free, loss)
 
 
 def _subsets(slots: tuple[Slot, ...]) -> Iterator[tuple[Slot, ...]]:
@@ -86,7 +120,7 @@ def translation(
 
     def block(name: str, starts: Starts, letters: Mapping[Slot, str], spare: Iterator[str]) -> tuple[int, str]:
         node = nodes[name]
-        place = frames.place(name, node.shape, fields.axes(node.name), starts)
+        place = frames.place(name, fields.axes(node.name), starts)
         found = {place.dims[slot]: letter for slot, letter in letters.items() if slot in place.dims}
         return place.block, "".join(found[k] if k in found else next(spare) for k in range(place.rank))
 

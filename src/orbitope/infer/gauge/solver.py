@@ -34,9 +34,7 @@ class Solver:
 
     def known(self, form: Form) -> Form:
         """A form with what is known put in."""
-        if not any(unknown in self._pivots for unknown in form):
-            return form
-        return self.combine([(form, 1)])
+        return form if self._pivots.keys().isdisjoint(form) else self.combine([(form, 1)])
 
     def combine(self, terms: Iterable[tuple[Form, Number]]) -> Form:
         """A sum of multiples of forms, with what is known put in."""
@@ -55,6 +53,8 @@ class Solver:
 
     def zero(self, form: Form) -> None:
         """Demand that a form be zero."""
+        if not form:
+            return
         rest = dict(self.known(form))
         if not rest:
             return
@@ -81,6 +81,8 @@ class Solver:
 
 def _plain(value: Number, weight: Number) -> Number:
     """A quotient, as a whole number where it is one."""
+    if weight in (1, -1):
+        return value * weight
     quotient = Fraction(value) / weight
     return int(quotient) if quotient.denominator == 1 else quotient
 

@@ -38,7 +38,7 @@ def take_up(reader: Reader, node: Node, gathered: Gathered, route: Route) -> boo
     for event, shifted in gathered:
         taker = _taker(reader, event, shifted, route) if len(shifted) == 1 else None
         if taker is None:
-            return route.inside and _take_up_inside(reader, event, shifted, route)
+            return _take_up_inside(reader, event, shifted, route)
         j, entries = taker
         other, found = event.operands[j], []
         for each, spread in moved(reader, event, shifted):
@@ -55,6 +55,14 @@ def take_up(reader: Reader, node: Node, gathered: Gathered, route: Route) -> boo
         return False  # what takes it up here is added elsewhere too, where there is no shift
     route.terms.extend((name, starts, shift) for (name, starts), found in terms.items() for shift in found)
     return True
+
+
+def may_take_up(reader: Reader, node: Node) -> bool:
+    """Whether a sum has a parameter, also within an operand, that might take up some shift."""
+    if node.op != "pointwise" or node.attributes["fn"] not in ("add", "sub"):
+        return False
+    met = [each for event in reader.events[node.name] for each in event.operands.values()]
+    return any(reader.entries(each, alone=True) or _within(reader, each) for each in met)
 
 
 def into_cell(reader: Reader, event: Event, shifted: Shifted, route: Route) -> None:
@@ -105,6 +113,9 @@ def _take_up_inside(reader: Reader, event: Event, shifted: Shifted, route: Route
     (k,) = shifted
     within = _within(reader, event.operands[1 - k])
     if within is None or not _may_change(reader, within[0], route):
+        return False
+    route.enclosed = True
+    if not route.inside:
         return False
     bias, gains = within
     sign, found = 1.0 if _subtracts(node, 1 - k) else -1.0, []
@@ -170,4 +181,4 @@ def _summed(reader: Reader, event: Event, met: Meeting, spread: Spread) -> float
     return free if node.attributes["fn"] == "sum" else free / total
 
 
-__all__ = ["into_cell", "moved", "take_up"]
+__all__ = ["into_cell", "may_take_up", "moved", "take_up"]

@@ -1,101 +1,106 @@
-"""The search for a witness: parameters between equivalent ones at which the loss is higher.
-
-A heuristic; nothing here is trusted by a proof.
-"""
+"""Exchanges of two units, and of several pairs at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from orbitope.group import Axis, Fixed, Interleaved, Merged, Moving, Ordered, Segments, SymmetryGroup, Units, movings
-from orbitope.proof.moves import Step, chain, movable, swap
-
-Point = dict[str, torch.Tensor]
-Value = Callable[[Mapping[str, torch.Tensor]], float]
+from orbitope.proof.moves import movable, step, swap
+from orbitope.proof.witnesses.witness import Point, Value, Witness, averaged
 
 CANDIDATES = 20
 """How many swaps are evaluated, over all units."""
 
 
 @dataclass(frozen=True)
-class Witness:
-    """A chain of averages and the step of it that seems to violate Jensen's inequality.
+class Pair:
+    """Two positions of some units, and how much their exchange promises."""
 
-    Attributes:
-        steps: from the start to the end.
-        violated: index of that step.
-        gap: F at the step's average minus F before it, in float64.
+    score: float
+    unit: Units
+    i: int
+    j: int
+
+
+def pairs(group: SymmetryGroup, point: Mapping[str, torch.Tensor], units: Sequence[Units] | None = None) -> list[Pair]:
+    """The most promising exchanges of some units, or all, best first; none of positions whose parameters are equal.
+
+    The score is the squared distance of what leads to the two positions, times that of what leads away from them: two
+    Gram matrices for each parameter.
     """
-
-    steps: tuple[Step, ...]
-    violated: int
-    gap: float
-
-
-def moved(step: Step, point: Mapping[str, torch.Tensor]) -> Point:
-    """The point after one move."""
-    result = dict(point)
-    for name, axes in step.sources().items():
-        for axis, source in axes:
-            result[name] = result[name].index_select(axis, source.to(result[name].device))
-    return result
-
-
-def averaged(step: Step, point: Mapping[str, torch.Tensor]) -> Point:
-    """The mean of the point and its images under one step, in float64."""
-    total = {name: point[name].double().clone() for name in step.moves}
-    image: Mapping[str, torch.Tensor] = point
-    for _ in range(step.order - 1):
-        image = moved(step, image)
-        for name in step.moves:
-            total[name] += image[name]
-    return {**point, **{name: total[name] / step.order for name in step.moves}}
-
-
-def best_swap(group: SymmetryGroup, point: Mapping[str, torch.Tensor], value: Value) -> tuple[list[Witness], int]:
-    """Swaps by falling gap, and how many units have any two positions that differ.
-
-    Pairs are scored by the product of two distances, of what comes in and of what goes out (two Gram matrices for each
-    units); the best of all units are then evaluated. F is the same at both ends, so one evaluation gives the gap.
-    """
-    scored: list[tuple[float, Units, int, int]] = []
-    differing = 0
-    for unit in group.units:
+    found: list[Pair] = []
+    for unit in group.units if units is None else units:
         if not movable(group, unit):
             continue
         incoming, outgoing = _distances(group, unit, point)
         different = (incoming + outgoing) > 0
-        differing += bool(different.any())
         both = outgoing.max() > 0 and incoming.max() > 0
         score = incoming * outgoing if both else incoming + outgoing
         score = score / score.max().clamp_min(1e-300)
         rows, columns = torch.triu_indices(unit.size, unit.size, 1)
         keep = different[rows, columns].nonzero().flatten()
-        best = score[rows, columns][keep].topk(min(CANDIDATES, len(keep)))
+        best = score[rows, columns][keep].topk(min(4 * CANDIDATES, len(keep)))
         for s, k in zip(best.values.tolist(), keep[best.indices].tolist(), strict=True):
-            scored.append((s, unit, int(rows[k]), int(columns[k])))
-    scored.sort(key=lambda item: -item[0])
+            found.append(Pair(s, unit, int(rows[k]), int(columns[k])))
+    return sorted(found, key=lambda pair: -pair.score)
+
+
+def swaps(group: SymmetryGroup, point: Point, value: Value, promising: Sequence[Pair]) -> list[Witness]:
+    """Exchanges of two units by falling gap."""
     start = value(point)
     witnesses = []
-    for unit, i, j in _fair(scored):
-        exchange = swap(group, unit, i, j)
-        witnesses.append(Witness((exchange,), 0, value(averaged(exchange, point)) - start))
-    return sorted(witnesses, key=lambda witness: -witness.gap), differing
+    for pair in _fair(promising):
+        exchange = swap(group, pair.unit, pair.i, pair.j)
+        gap = value(averaged(exchange, point)) - start
+        note = f"swap of {pair.unit.name}[{pair.i}] and [{pair.j}]"
+        witnesses.append(Witness("midpoint", "swap", point, gap, (exchange,), note=note))
+    return sorted(witnesses, key=lambda witness: -witness.gap)
 
 
-def _fair(scored: Sequence[tuple[float, Units, int, int]]) -> list[tuple[Units, int, int]]:
+def exchanges(group: SymmetryGroup, point: Point, value: Value, promising: Sequence[Pair]) -> list[Witness]:
+    """Exchanges of 2, 4, 8 … disjoint pairs of some units at a time, by falling gap."""
+    start = value(point)
+    witnesses = []
+    for unit, disjoint in _disjoint(promising):
+        count = 2
+        while count <= len(disjoint):
+            permutation = list(range(unit.size))
+            for pair in disjoint[:count]:
+                permutation[pair.i], permutation[pair.j] = pair.j, pair.i
+            exchange = step(group, unit, permutation, 2)
+            gap = value(averaged(exchange, point)) - start
+            note = f"exchange of {count} pairs of {unit.name}"
+            witnesses.append(Witness("midpoint", "exchange", point, gap, (exchange,), note=note))
+            count *= 2
+    return sorted(witnesses, key=lambda witness: -witness.gap)
+
+
+def _disjoint(promising: Sequence[Pair]) -> Iterator[tuple[Units, list[Pair]]]:
+    """For each units its best pairs, no position twice; only where there are two pairs or more."""
+    taken: dict[str, tuple[Units, list[Pair], set[int]]] = {}
+    for pair in promising:
+        _, chosen, used = taken.setdefault(pair.unit.name, (pair.unit, [], set()))
+        if not {pair.i, pair.j} & used:
+            chosen.append(pair)
+            used.update((pair.i, pair.j))
+    for unit, chosen, _ in taken.values():
+        if len(chosen) > 1:
+            yield unit, chosen
+
+
+def _fair(promising: Sequence[Pair]) -> list[Pair]:
     """The best pairs, no units with fewer than their share."""
-    names = {unit.name for _, unit, _, _ in scored}
+    names = {pair.unit.name for pair in promising}
     share = -(-CANDIDATES // max(len(names), 1))
     taken: dict[str, int] = {}
     chosen = []
-    for _, unit, i, j in scored:
-        if taken.get(unit.name, 0) < share:
-            taken[unit.name] = taken.get(unit.name, 0) + 1
-            chosen.append((unit, i, j))
+    for pair in promising:
+        if taken.get(pair.unit.name, 0) < share:
+            taken[pair.unit.name] = taken.get(pair.unit.name, 0) + 1
+            chosen.append(pair)
     return chosen
 
 
@@ -147,18 +152,3 @@ def position_labels(group: SymmetryGroup, unit: Units, axis: Axis) -> torch.Tens
                 inner = position_labels(group, unit, factor)
                 label = torch.maximum(label[:, None].expand(-1, len(inner)), inner[None, :]).reshape(-1)
             return label
-
-
-def orbit_average(group: SymmetryGroup, point: Mapping[str, torch.Tensor], value: Value) -> Witness | None:
-    """The chain of averages that makes all positions of all units alike; the step with the largest rise."""
-    steps = [s for unit in group.units if movable(group, unit) for s in chain(group, unit)]
-    if not steps:
-        return None
-    here, before, rises = dict(point), value(point), []
-    for s in steps:
-        here = averaged(s, here)
-        after = value(here)
-        rises.append(after - before)
-        before = after
-    best = max(range(len(rises)), key=rises.__getitem__)
-    return Witness(tuple(steps), best, rises[best])

@@ -1,0 +1,124 @@
+"""Witnesses inside a slice of parameter space: most of the network is switched off, which costs a proof nothing.
+
+A function that is not convex on an affine slice is not convex. The slice: all units but a few of one layer have their
+parameters set to zero, and so have rows of tables that the data never ask for. What is left of a network of any size is
+one block with a few units, and the checker skips whatever is multiplied by zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+
+from orbitope.graph import Graph
+from orbitope.group import Placement, SymmetryGroup, Units, movings
+from orbitope.proof.witnesses.swaps import pairs as promising_pairs
+from orbitope.proof.witnesses.swaps import position_labels, swaps
+from orbitope.proof.witnesses.witness import Point, Value, Witness
+
+KEPT = 8
+"""How many units of the chosen layer stay."""
+
+LAYERS = 2
+"""How many layers are tried, the last ones first."""
+
+SWAPS = 6
+"""How many swaps are tried in each."""
+
+STREAM = "residual stream"
+"""The role of units that every block reads and writes: without them nothing is left."""
+
+
+def slices(group: SymmetryGroup, point: Point, value: Value, used: Mapping[str, torch.Tensor]) -> list[Witness]:
+    """Swaps of units in networks of which little is left, by falling gap.
+
+    Args:
+        group: symmetries.
+        point: the parameters.
+        value: F in float64.
+        used: for tables the rows that the data ask for.
+    """
+    inner = [unit for unit in group.units if unit.role != STREAM and not unit.over and unit.size > 1]
+    hidden = [unit for unit in inner if unit.role.startswith("hidden")] or inner
+    found: list[Witness] = []
+    for others in (0, KEPT):  # without a residual stream nothing passes a layer that is off
+        for unit in hidden[::-1][:LAYERS]:
+            here = sliced(group, point, unit, others, used)
+            chosen = promising_pairs(group, here, [unit])
+            rest = f"{others} of every other layer" if others else "what all of them share"
+            note = f"everything but {KEPT} of {unit.name} and {rest} set to zero"
+            best = swaps(group, here, value, chosen[:SWAPS])
+            found += [replace(witness, strategy="slice", note=f"{witness.note}, {note}") for witness in best]
+        if any(witness.gap > 0 for witness in found):
+            break
+    return sorted(found, key=lambda witness: -witness.gap)
+
+
+def sliced(group: SymmetryGroup, point: Point, unit: Units, others: int, used: Mapping[str, torch.Tensor]) -> Point:
+    """The parameters with all inner units set to zero, but a few of one layer, and ``others`` of every other."""
+    kept = {
+        each.name: _strongest(group, each, point)[: KEPT if each.name == unit.name else others]
+        for each in group.units
+        if each.role != STREAM
+    }
+    result = {}
+    for name, tensor in point.items():
+        placement = group.placements.get(name)
+        off = None if placement is None or not placement.trainable else _off(group, placement, kept)
+        rows = used.get(name)
+        if rows is not None:
+            unread = torch.ones(tensor.shape[0], dtype=torch.bool)
+            unread[rows] = False
+            away = unread.reshape(-1, *(1,) * (tensor.dim() - 1))
+            off = away if off is None else off | away
+        result[name] = tensor if off is None else tensor.masked_fill(off, 0)
+    return result
+
+
+def _off(group: SymmetryGroup, placement: Placement, kept: Mapping[str, torch.Tensor]) -> torch.Tensor | None:
+    """Where entries of a parameter belong to inner units that are switched off."""
+    off = None
+    for k, axis in enumerate(placement.axes):
+        for name in {moving.name for moving in movings(axis)}:
+            if name not in kept:
+                continue
+            labels = position_labels(group, group.by_name[name], axis)
+            gone = (labels >= 0) & ~torch.isin(labels, kept[name])
+            shape = [1] * len(placement.axes)
+            shape[k] = axis.size
+            off = gone.reshape(shape) if off is None else off | gone.reshape(shape)
+    return off
+
+
+def _strongest(group: SymmetryGroup, unit: Units, point: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """The positions with the largest products of what leads in and what leads out."""
+    strength = torch.ones(unit.size, dtype=torch.float64)
+    for name, placement in group.placements.items():
+        for k, axis in enumerate(placement.axes):
+            if unit.name in {moving.name for moving in movings(axis)} and placement.trainable:
+                rows = point[name].double().movedim(k, 0).reshape(axis.size, -1).square().sum(1)
+                labels = position_labels(group, unit, axis)
+                total = torch.zeros(unit.size, dtype=torch.float64)
+                total.index_add_(0, labels[labels >= 0], rows[labels >= 0])
+                strength *= total
+    return strength.topk(min(KEPT, unit.size)).indices
+
+
+def rows_read(graph: Graph, data: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """For tables that the data look up directly, the rows that they ask for."""
+    readers: dict[str, list[torch.Tensor | None]] = {}
+    for node in graph:
+        for k, name in enumerate(node.inputs):
+            source = graph.node(name)
+            if source.op == "parameter" and node.op == "gather" and k == 0 and node.attributes["axis"] == 0:
+                index = graph.node(node.inputs[1])
+                rows = data.get(index.attributes["input"]) if index.op == "input" else None
+                rows = graph.constants[index.attributes["constant"]] if index.op == "constant" else rows
+                readers.setdefault(source.attributes["parameter"], []).append(rows)
+    return {
+        name: torch.cat([rows.long().flatten() for rows in found if rows is not None]).unique()
+        for name, found in readers.items()
+        if all(rows is not None for rows in found)
+    }
