@@ -102,7 +102,7 @@ def _downward(loss: Loss, at: Point, names: Sequence[str], project: Callable[[Po
     leaves = {name: at[name].detach().clone().requires_grad_() for name in names}
     with torch.enable_grad():
         value = loss({**at, **leaves})
-        gradients = _gradients(value, leaves, create_graph=True)
+        gradients = _gradients(value, leaves, again=True)
     reached = [(g, name) for g, name in zip(gradients, names, strict=True) if g is not None and g.requires_grad]
     if not reached:
         return None
@@ -111,7 +111,7 @@ def _downward(loss: Loss, at: Point, names: Sequence[str], project: Callable[[Po
         along = project(split(vector.reshape(-1)))
         with torch.enable_grad():
             slope = torch.stack([(g * along[name]).sum() for g, name in reached]).sum()
-            second = _gradients(slope, leaves, retain_graph=True)
+            second = _gradients(slope, leaves)
         pairs = zip(names, second, strict=True)
         return joined(project({n: torch.zeros_like(leaves[n]) if s is None else s for n, s in pairs}))
 
@@ -134,9 +134,16 @@ def _downward(loss: Loss, at: Point, names: Sequence[str], project: Callable[[Po
     return {name: v * (typical / length) for name, v in vector.items()}
 
 
-def _gradients(value: torch.Tensor, leaves: Point, **settings: bool) -> list[torch.Tensor | None]:
-    """Of a value with respect to parameters; None for those that it does not depend on."""
-    return [*torch.autograd.grad(value, list(leaves.values()), allow_unused=True, **settings)]
+def _gradients(value: torch.Tensor, leaves: Point, again: bool = False) -> list[torch.Tensor | None]:
+    """Of a value with respect to parameters; None for those that it does not depend on.
+
+    Args:
+        value: one number.
+        leaves: the parameters.
+        again: whether the gradients are to be differentiated.
+    """
+    found = torch.autograd.grad(value, list(leaves.values()), retain_graph=True, create_graph=again, allow_unused=True)
+    return [*found]
 
 
 def _rounded(offset: torch.Tensor, around: torch.Tensor) -> torch.Tensor:
