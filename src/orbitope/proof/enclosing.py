@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from orbitope.arithmetic import ArbArithmetic, Arithmetic, NormArithmetic
+from orbitope.arithmetic import ArbArithmetic, NormArithmetic
 from orbitope.errors import EnclosureError
 from orbitope.primitives import evaluate
 from orbitope.proof.pruning import zeros
@@ -59,7 +59,7 @@ class Enclosures:
         return {"points": list(self.points), "average": self.average, "start": self.start, "end": self.end}
 
 
-def arithmetic_of(precision: int) -> NormArithmetic | ArbArithmetic:
+def arithmetic_of(precision: int) -> Any:
     """The arithmetic of a step of the ladder."""
     return NormArithmetic() if precision <= 53 else ArbArithmetic(precision)
 
@@ -138,16 +138,15 @@ def _read(setting: Setting, samples: int | None, off: frozenset[str]) -> frozens
 
 
 def _bounds(
-    arithmetic: NormArithmetic | ArbArithmetic,
+    arithmetic: Any,
     setting: Setting,
     point: Mapping[str, Any],
     samples: int | None,
     off: frozenset[str],
 ) -> Bounds:
     """Of F at a point, block by block."""
-    numbers: Arithmetic[Any] = arithmetic
     parts: list[Any] = []
     for graph, data in setting.pieces.blocks(samples, off):
-        inputs = {name: numbers.samples(tensor) for name, tensor in data.items()}
-        parts.append(evaluate(graph, numbers, point, inputs)[0])
+        inputs = {name: arithmetic.samples(tensor) for name, tensor in data.items()}
+        parts.append(evaluate(graph, arithmetic, point, inputs)[0])
     return arithmetic.enclosing_mean(parts)
