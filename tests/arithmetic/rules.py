@@ -62,6 +62,7 @@ class Rules(Campaign):
             ("pick", lambda a, v: a.pick(v[0], 1, torch.tensor([3, 3, 1]).reshape(1, 3, 1, 1).expand(3, 3, 2, 5))),
             ("windows", lambda a, v: a.windows(v[0], (2, 3), stride=(1, 1), dilation=(1, 1))),
             ("windows", lambda a, v: a.windows(v[0], (2, 2), stride=(1, 2), dilation=(1, 2))),
+            *(("scatter", partial(_scattered, mode)) for mode in ("set", "sum", "amax")),
             ("sum", lambda a, v: a.sum(v[0], (1, 3))),
             ("mean", lambda a, v: a.mean(v[0], (2, 3))),
             ("mean", lambda a, v: a.mean(v[0], (0, 1, 2, 3))),
@@ -224,6 +225,11 @@ class Rules(Campaign):
         self.entrywise(rounds)
         self.convolutions(rounds)
         self.networks(12 * rounds)
+
+
+def _scattered(mode: str, a: Any, v: Any) -> Any:
+    places = a.lift(torch.tensor([2, 0, 2]).reshape(1, 3, 1, 1).expand(3, 3, 2, 5))
+    return a.scatter(v[0], 1, places, a.neg(a.slice(v[0], 1, 0, 3)), mode)
 
 
 def _cut(x: Ball, k: int) -> Ball:
