@@ -112,12 +112,15 @@ NETWORKS = (
     Network(
         "rotary positions, half by half", "RoPE", lambda: Attention(7, 4, 2, 4, 2, rotary=4), example((3, 5, 7)),
         (4, 0, 8, 4, 4), "for each of 2 heads a scale and an angle of 2 planes: 8; GL(2) on v·o: 8",
-        missing=(0, 0, 0, 4, 0), awaits="rotations of planes whose halves are computed apart",
     ),
     Network(
-        "partly rotary", "RoPE", lambda: Attention(6, 5, 2, 4, 2, rotary=2), example((3, 5, 6)),
+        "partly rotary", "RoPE", lambda: Attention(6, 5, 2, 6, 2, rotary=4), example((3, 5, 6)),
+        (4, 0, 16, 4, 4), "for each of 2 heads 2 planes: 8; GL(2) on the rest of q·k: 8; GL(2) on v·o: 8",
+    ),
+    Network(
+        "rotary in one plane", "RoPE", lambda: Attention(6, 5, 2, 4, 2, rotary=2), example((3, 5, 6)),
         (2, 0, 16, 2, 2), "for each of 2 heads one plane: 4; GL(2) on the rest of q·k: 8; GL(2) on v·o: 8",
-        missing=(0, 0, 0, 2, 0), awaits="rotations of planes whose halves are computed apart",
+        missing=(0, 0, 0, 2, 0), awaits="an angle of the only plane, whose halves have no index",
     ),
     Network(
         "norms of queries and keys", "QK-norm with gain", lambda: Attention(5, 4, 2, 3, 2, norm=True),

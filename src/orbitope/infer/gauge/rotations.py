@@ -43,7 +43,9 @@ class Rotations:
         self.events: dict[str, list[Event]] = {}
         for event in fields.events:
             self.events.setdefault(event.node.name, []).append(event)
-        self.turned = {node.name: x for node in self.graph if (x := self._turns(node)) is not None}
+        found = {node.name: x for node in self.graph if (x := self._turns(node)) is not None}
+        self.turned = {name: x for name, (x, _) in found.items()}
+        self.half = {name: half for name, (_, half) in found.items()}
 
     def find(self) -> list[set[tuple[Entry, Entry]]]:
         """For every set of embeddings whose planes must turn together, the pairs of leaves of parameters."""
@@ -57,8 +59,12 @@ class Rotations:
         return [part.pairs for part in _connected(parts) if part.nodes and part.pairs]
 
     # recognition ---------------------------------------------------------------------------------------------------
-    def _turns(self, node: Node) -> str | None:
-        """The value that a node turns: ``x·c + concat(−x₂, x₁)·s`` with c and s alike in both halves, or in halves."""
+    def _turns(self, node: Node) -> tuple[str, int] | None:
+        """The value that a node turns, and how many planes: ``x·c + concat(−x₂, x₁)·s``, or written in halves.
+
+        The planes are made of the first entries along the last axis and of as many behind them; c and s are alike in
+        both halves.
+        """
         if node.op == "concat":
             return self._turns_halves(node)
         if node.op != "pointwise" or node.attributes["fn"] != "add":
@@ -70,26 +76,28 @@ class Rotations:
             for x, c in _both(first.inputs):
                 for r, s in _both(second.inputs):
                     if self._is_quarter_turn(r, x) and self._halves_agree(c) and self._halves_agree(s):
-                        return x
+                        return x, node.shape[-1] // 2
         return None
 
-    def _turns_halves(self, node: Node) -> str | None:
-        """The value of which a node makes ``concat(x₁·c − x₂·s, x₂·c + x₁·s)``."""
+    def _turns_halves(self, node: Node) -> tuple[str, int] | None:
+        """The same of ``concat(x₁·c − x₂·s, x₂·c + x₁·s, …)``: whatever follows is in no plane."""
         last = len(node.shape) - 1
-        if node.attributes["axis"] != last or len(node.inputs) != 2:
+        parts = [name for name in node.inputs if 0 not in self.graph.node(name).shape]
+        if node.attributes["axis"] != last or len(parts) < 2:
             return None
-        pair = [self._plain(name) for name in node.inputs]
+        pair = [self._plain(name) for name in parts[:2]]
         if [each.attributes.get("fn") for each in pair if each.op == "pointwise"] != ["sub", "add"]:
             return None
         halves = [[self._product(name) for name in each.inputs] for each in pair]
         if any(product is None for half in halves for product in half):
             return None
         for first in _products(halves[0]):
-            for second in _products(halves[1]):
+            for second in (*_products(halves[1]), *_products(halves[1][::-1])):
                 (a, c), (b, s) = first
                 (d, e), (f, g) = second
-                if (a, b, c, s) == (f, d, e, g) and (x := self._halved(a, b, last)) is not None:
-                    return x
+                x = self._halved(a, b, last) if (a, b, c, s) == (f, d, e, g) else None
+                if x is not None:
+                    return x, pair[0].shape[last]
         return None
 
     def _product(self, name: str) -> tuple[str, str] | None:
@@ -112,7 +120,7 @@ class Rotations:
             for each, start, stop in wanted
         )
         whole = self._plain(low.inputs[0])
-        return whole.name if found and whole.shape[last] == 2 * half else None
+        return whole.name if found else None
 
     def _is_quarter_turn(self, r: str, x: str) -> bool:
         """Whether r is x with its halves along the last axis exchanged, and one sign changed."""
@@ -168,10 +176,9 @@ class Rotations:
         return bool(before) and bool(node.shape) and before[-1] == node.shape[-1]
 
     # backwards: from the embedding to the parameters ---------------------------------------------------------------
-    def _halves(self, name: str) -> Iterator[tuple[tuple[Starts, Slot], tuple[Starts, Slot]]]:
-        """The leaves of a value's two halves, pair by pair."""
+    def _halves(self, name: str, half: int) -> Iterator[tuple[tuple[Starts, Slot], tuple[Starts, Slot]]]:
+        """The leaves of the two halves of a value's planes, pair by pair."""
         found = self.fields.leaves.of(self.fields.axes(name))
-        half = self.graph.node(name).shape[-1] // 2
         for starts, leaf in found.items():
             if starts[-1] >= half:
                 continue
@@ -183,7 +190,7 @@ class Rotations:
 
     def _sources(self, name: str) -> Iterator[tuple[Entry, Entry]]:
         x = self.turned[name]
-        for (first, slot), (second, other) in self._halves(x):
+        for (first, slot), (second, other) in self._halves(x, self.half[name]):
             firsts, seconds = list(self._back(x, first, slot)), list(self._back(x, second, other))
             if [(e[0], e[2]) for e in firsts] != [(e[0], e[2]) for e in seconds]:
                 raise Unclear
@@ -216,7 +223,7 @@ class Rotations:
     # forwards: from the embedding to the products ------------------------------------------------------------------
     def _partners(self, name: str) -> Iterator[str]:
         """The embeddings whose values meet this one's in products; everything else that reads it is unclear."""
-        for side in self._halves(name):
+        for side in self._halves(name, self.half[name]):
             for half, (starts, slot) in enumerate(side):
                 yield from self._meets(name, starts, slot, half)
 
@@ -255,7 +262,8 @@ class Rotations:
             if len(holders) != 1 or label[0] in events[0].mixed:
                 raise Unclear
             value, starts, slot = holders[0].value, holders[0].starts, holders[0].slots[label]
-        if (starts[-1] >= self.graph.node(value).shape[-1] // 2) != bool(half) or slot[0] != len(starts) - 1:
+        planes = self.half[value]
+        if starts[-1] >= 2 * planes or (starts[-1] >= planes) != bool(half) or slot[0] != len(starts) - 1:
             raise Unclear
         return value
 
