@@ -266,6 +266,34 @@ def test_the_reason_is_the_function_behind_the_gain() -> None:
     assert "1.weight" in reason and "tanh" in reason and "cannot be folded" in reason
 
 
+class _CutImage(nn.Module):
+    """Rows of an image that come about apart, met by one convolution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.norm, self.second, self.last = (
+            nn.Conv2d(2, 4, 1),
+            nn.LayerNorm(4),
+            nn.Conv2d(4, 6, 2, 2),
+            L(6, 3),
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = self.first(x)
+        h = torch.cat([h[:, :, :1], torch.tanh(h[:, :, 1:])], 2)
+        h = self.norm(h.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        h = torch.cat([h[:, :, :1], h[:, :, 1:]], 2)
+        return self.last(torch.relu(self.second(h)).mean((2, 3)))
+
+
+def test_parts_of_an_image_are_not_added_up() -> None:
+    """What is added everywhere before a convolution comes out of it once, however many parts the image has."""
+    net = randomise(_CutImage().double().eval())
+    x = torch.randn(3, 2, 4, 6, dtype=torch.float64)
+    group = symmetries(net, (x,))
+    assert not wrong(net, group, [(x,)])
+
+
 # faults --------------------------------------------------------------------------------------------------------------
 GAUGE = "orbitope.infer.gauge"
 

@@ -25,16 +25,21 @@ def multiplied(reader: Reader, event: Event, shifted: Shifted, letters: Letters)
     for met, shift in found:
         spread = spread_of(met, shift)
         if event.node.op == "convolve":
-            _even(event, spread)
+            _even(reader, event, met, spread)
         for j, other in others:
             shift, spread = _times(reader, event, shift, spread, met, j, other, letters)
         yield put_out(event, spread, shift)
 
 
-def _even(event: Event, spread: Spread) -> None:
-    """A convolution without padding makes the same everywhere of what is the same everywhere."""
+def _even(reader: Reader, event: Event, met: Meeting, spread: Spread) -> None:
+    """A convolution without padding makes the same everywhere of what is the same everywhere.
+
+    Where space is cut into several leaves, each of them is met on its own, and what they add up to is not known.
+    """
     a = event.node.attributes
     if a.get("transposed") or any(a["padding"]) or any(at[0][0] in "st" for at in spread):
+        raise Seen
+    if reader.is_cut(met.value, range(2, len(reader.graph.node(met.value).shape))):
         raise Seen
 
 
