@@ -40,6 +40,25 @@ def test_prove_and_check(run: Runner, home: Path, valid: Valid) -> None:
     ) == (0, "")
 
 
+def test_weight_decay_is_part_of_the_claim(run: Runner, home: Path) -> None:
+    """What survives a rate is what the certificate without it says survives, less the rate."""
+    args = ("prove", "models.py:make", "--weights", "a.safetensors", *F, "--claim", "swap")
+    assert run(*args, "-o", "plain.orbitope").code == 0
+    survived = orbitope.check(home / "plain.orbitope").weight_decay
+    assert survived is not None and survived > 0
+    assert run(*args, "-o", "half.orbitope", "--weight-decay", str(survived / 2)).code == 0
+    assert orbitope.check(home / "half.orbitope").weight_decay >= survived / 2 * (1 - 1e-9)
+    done = run(*args, "-o", "none.orbitope", "--weight-decay", "1000")
+    assert done.code == 1 and "makes the loss higher" in done.out
+
+
+def test_claims_are_those_of_the_library() -> None:
+    from orbitope.cli.proofs import CLAIMS
+    from orbitope.proof.prover import STRATEGIES
+
+    assert set(CLAIMS) == set(STRATEGIES)
+
+
 def test_prove_the_orbit_average(run: Runner, home: Path, valid: Valid) -> None:
     args = (
         "prove",

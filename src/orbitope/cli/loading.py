@@ -313,8 +313,8 @@ def _dtype(tensors: Sequence[torch.Tensor]) -> torch.dtype:
     return reduce(torch.promote_types, found) if found else torch.get_default_dtype()
 
 
-def load_objective(model: Model, data: Data, loss: str, *weights: Weights) -> Any:
-    """F: the mean loss of the model with the first weights on the data.
+def load_objective(model: Model, data: Data, loss: str, *weights: Weights, weight_decay: float = 0.0) -> Any:
+    """F: the mean loss of the model with the first weights on the data, with weight decay.
 
     Raises:
         DataError: the data do not fit. ParametersError: the weights do not.
@@ -325,7 +325,7 @@ def load_objective(model: Model, data: Data, loss: str, *weights: Weights) -> An
     given = data.cast(_dtype([*ready.module.state_dict().values()]))
     function, output = read_loss(loss)
     with talk().wait(f"tracing {model.label}"), hush():
-        return Objective(ready.module, function, given, output=output)
+        return Objective(ready.module, function, given, output=output, weight_decay=weight_decay)
 
 
 def read_loss(text: str) -> tuple[Any, str | None]:

@@ -41,8 +41,17 @@ CLAIMS = (
     "purpose), curvature, slice (most of the network off), slopes; midpoint is the first that averages two equivalent "
     "networks, best the first of all.",
 )
+@click.option(
+    "--weight-decay",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    metavar="RATE",
+    help="Prove it of the loss plus RATE/2 times the sum of the squares of all trainable parameters.",
+)
 @options.output(".orbitope", "the certificate")
-def prove(model: str, weights: str | None, data: str, loss: str, claim: Claim, output: str) -> Result:
+def prove(
+    model: str, weights: str | None, data: str, loss: str, claim: Claim, weight_decay: float, output: str
+) -> Result:
     """Prove that the loss is not convex; write a certificate.
 
     The claim is about the loss as a function of the trainable parameters. The bounds are rigorous; orbitope check
@@ -54,7 +63,7 @@ def prove(model: str, weights: str | None, data: str, loss: str, claim: Claim, o
     network = load_model(model)
     loaded = own_or_loaded(network, weights)
     given = load_data(data, network, loss)
-    objective = load_objective(network, given, loss, loaded)
+    objective = load_objective(network, given, loss, loaded, weight_decay=weight_decay)
     with talk().wait("proving") as tick:
         found = proof.prove(objective, claim=claim, progress=_narrow(tick))
     body: dict[str, Any] = {"model": model, "weights": loaded.source, "data": str(given), "loss": loss}
