@@ -125,7 +125,9 @@ class Reader:
                 if offset:
                     return None
             if fn == "add" and node.name not in self.events:  # the sum is scaled in place of the parameter
-                origin = next(x for x in node.inputs if self._parameter_of(x) in self.fields.offsets)
+                origin = next((x for x in node.inputs if self._parameter_of(x) in self.fields.offsets), None)
+                if origin is None:
+                    return None
                 offset = self.fields.offsets[self._parameter_of(origin)]
                 node = self.graph.node(origin)
                 continue
