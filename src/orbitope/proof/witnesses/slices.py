@@ -18,8 +18,8 @@ from orbitope.proof.witnesses.swaps import pairs as promising_pairs
 from orbitope.proof.witnesses.swaps import position_labels, swaps
 from orbitope.proof.witnesses.witness import Point, Value, Witness
 
-KEPT = 8
-"""How many units of the chosen layer stay."""
+KEPT = (8, 32)
+"""How many units of the chosen layer stay; more where few do nothing."""
 
 LAYERS = 2
 """How many layers are tried, the last ones first."""
@@ -46,12 +46,12 @@ def slices(group: SymmetryGroup, point: Point, value: Value, used: Mapping[str, 
     inner = [unit for unit in group.units if unit.role != STREAM and not unit.over and unit.size > 1]
     hidden = [unit for unit in inner if unit.role.startswith("hidden")] or inner
     found: list[Witness] = []
-    for others in (0, KEPT):  # without a residual stream nothing passes a layer that is off
-        for unit in hidden[::-1][:LAYERS]:
-            here = sliced(group, point, unit, others, used)
+    for kept, others in ((k, o) for k in KEPT for o in (0, k)):
+        for unit in hidden[::-1][:LAYERS]:  # without a residual stream nothing passes a layer that is off
+            here = sliced(group, point, unit, (kept, others), used)
             chosen = promising_pairs(group, here, [unit])
             rest = f"{others} of every other layer" if others else "what all of them share"
-            note = f"everything but {KEPT} of {unit.name} and {rest} set to zero"
+            note = f"everything but {kept} of {unit.name} and {rest} set to zero"
             best = swaps(group, here, value, chosen[:SWAPS])
             found += [replace(witness, strategy="slice", note=f"{witness.note}, {note}") for witness in best]
         if any(witness.gap > NOTHING for witness in found):
@@ -59,10 +59,13 @@ def slices(group: SymmetryGroup, point: Point, value: Value, used: Mapping[str, 
     return sorted(found, key=lambda witness: -witness.gap)
 
 
-def sliced(group: SymmetryGroup, point: Point, unit: Units, others: int, used: Mapping[str, torch.Tensor]) -> Point:
-    """The parameters with all inner units set to zero, but a few of one layer, and ``others`` of every other."""
+def sliced(
+    group: SymmetryGroup, point: Point, unit: Units, counts: tuple[int, int], used: Mapping[str, torch.Tensor]
+) -> Point:
+    """The parameters with all inner units set to zero, but so many of one layer, and so many of every other."""
+    own, others = counts
     kept = {
-        each.name: _strongest(group, each, point)[: KEPT if each.name == unit.name else others]
+        each.name: _strongest(group, each, point, own if each.name == unit.name else others)
         for each in group.units
         if each.role != STREAM
     }
@@ -95,7 +98,7 @@ def _off(group: SymmetryGroup, placement: Placement, kept: Mapping[str, torch.Te
     return off
 
 
-def _strongest(group: SymmetryGroup, unit: Units, point: Mapping[str, torch.Tensor]) -> torch.Tensor:
+def _strongest(group: SymmetryGroup, unit: Units, point: Mapping[str, torch.Tensor], count: int) -> torch.Tensor:
     """The positions with the largest products of what leads in and what leads out."""
     strength = torch.ones(unit.size, dtype=torch.float64)
     for name, placement in group.placements.items():
@@ -106,7 +109,7 @@ def _strongest(group: SymmetryGroup, unit: Units, point: Mapping[str, torch.Tens
                 total = torch.zeros(unit.size, dtype=torch.float64)
                 total.index_add_(0, labels[labels >= 0], rows[labels >= 0])
                 strength *= total
-    return strength.topk(min(KEPT, unit.size)).indices
+    return strength.topk(min(count, unit.size)).indices
 
 
 def rows_read(graph: Graph, data: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
