@@ -27,8 +27,8 @@ LAYERS = 2
 SWAPS = 6
 """How many swaps are tried in each."""
 
-NOTHING = 1e-9
-"""A gap that small is rounding: what is left of the network does nothing."""
+ENOUGH = 1e-3
+"""A gap of this size will do; with a smaller one more units are tried."""
 
 STREAM = "residual stream"
 """The role of units that every block reads and writes: without them nothing is left."""
@@ -54,7 +54,7 @@ def slices(group: SymmetryGroup, point: Point, value: Value, used: Mapping[str, 
             note = f"everything but {kept} of {unit.name} and {rest} set to zero"
             best = swaps(group, here, value, chosen[:SWAPS])
             found += [replace(witness, strategy="slice", note=f"{witness.note}, {note}") for witness in best]
-        if any(witness.gap > NOTHING for witness in found):
+        if others and any(witness.gap > ENOUGH for witness in found):
             break
     return sorted(found, key=lambda witness: -witness.gap)
 
