@@ -22,7 +22,7 @@ from orbitope.proof.witnesses import Point, Witness, averaged, mean, moved
 CHECKED = 10**8
 """A certificate whose check costs no more units of work is checked as a whole before it is handed out."""
 
-BLOCK_ENTRIES = 1 << 17
+BLOCK_ENTRIES = 1 << 15
 """About how many numbers the widest value of a block of samples may have in the checker."""
 
 MARGIN = 1024
@@ -127,7 +127,10 @@ class Issuer:
         block = next(n["shape"][0] for n in self.program.nodes if n["op"] == "input")
         few = {name: tensor[:block] for name, tensor in self.program.data.items()}
         self.progress(f"trying the checker with {precision} bits", 0, 1)
-        found = check.check(self._written(witness, stated, {}, precision, few).to_bytes(), limit=limit())
+        try:
+            found = check.check(self._written(witness, stated, {}, precision, few).to_bytes(), limit=limit())
+        except check.MalformedError as error:  # so many bits take more memory than the checker grants
+            raise NotIssued(f"the independent checker would not read it: {error}") from None
         bounds = [pair for value in found.enclosures.values() for pair in _pairs(value)]
         return bool(bounds) and max(high - low for low, high in bounds) < room / MARGIN
 
