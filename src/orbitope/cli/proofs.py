@@ -48,9 +48,21 @@ CLAIMS = (
     metavar="RATE",
     help="Prove it of the loss plus RATE/2 times the sum of the squares of all trainable parameters.",
 )
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    help="Units of work that a check of the certificate may cost; give check the same number.",
+)
 @options.output(".orbitope", "the certificate")
 def prove(
-    model: str, weights: str | None, data: str, loss: str, claim: Claim, weight_decay: float, output: str
+    model: str,
+    weights: str | None,
+    data: str,
+    loss: str,
+    claim: Claim,
+    weight_decay: float,
+    limit: int | None,
+    output: str,
 ) -> Result:
     """Prove that the loss is not convex; write a certificate.
 
@@ -65,7 +77,7 @@ def prove(
     given = load_data(data, network, loss)
     objective = load_objective(network, given, loss, loaded, weight_decay=weight_decay)
     with talk().wait("proving") as tick:
-        found = proof.prove(objective, claim=claim, progress=_narrow(tick))
+        found = proof.prove(objective, claim=claim, limit=limit, progress=_narrow(tick))
     body: dict[str, Any] = {"model": model, "weights": loaded.source, "data": str(given), "loss": loss}
     if isinstance(found, proof.NotProven):
         return Result("prove", body | _refused(found), _not_proven(found), 1)

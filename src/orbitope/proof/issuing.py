@@ -31,8 +31,8 @@ MARGIN = 1024
 PRECISIONS = (128, 256, 512, 1024)
 
 
-def limit() -> int:
-    """Units of work that the checker does here."""
+def usual_limit() -> int:
+    """Units of work that the checker does here without being told more."""
     return check.FLINT_LIMIT if find_spec("flint") else check.LIMIT
 
 
@@ -42,10 +42,17 @@ class NotIssued(Exception):
 
 @dataclass(frozen=True)
 class Issuer:
-    """Writes certificates about one setting."""
+    """Writes certificates about one setting.
+
+    Attributes:
+        setting: what is proved.
+        progress: told now and then.
+        limit: units of work that a check may cost.
+    """
 
     setting: Setting
     progress: Progress
+    limit: int
 
     @cached_property
     def program(self) -> Program:
@@ -93,9 +100,8 @@ class Issuer:
             begun = check.check(self._written(trial, bounds, {}, PRECISIONS[0], self.program.data).to_bytes(), limit=0)
         except check.MalformedError as error:
             raise NotIssued(f"the independent checker cannot evaluate this network: {error}") from None
-        most = limit()
-        too_much = f"a check would need {begun.multiply_adds:,} units of work, its limit is {most:,}"
-        return too_much if begun.multiply_adds > most else ""
+        too_much = f"a check would need {begun.multiply_adds:,} units of work, its limit is {self.limit:,}"
+        return too_much if begun.multiply_adds > self.limit else ""
 
     @cached_property
     def _read(self) -> frozenset[str]:
@@ -128,7 +134,7 @@ class Issuer:
         few = {name: tensor[:block] for name, tensor in self.program.data.items()}
         self.progress(f"trying the checker with {precision} bits", 0, 1)
         try:
-            found = check.check(self._written(witness, stated, {}, precision, few).to_bytes(), limit=limit())
+            found = check.check(self._written(witness, stated, {}, precision, few).to_bytes(), limit=self.limit)
         except check.MalformedError as error:  # so many bits take more memory than the checker grants
             raise NotIssued(f"the independent checker would not read it: {error}") from None
         bounds = [pair for value in found.enclosures.values() for pair in _pairs(value)]
@@ -142,18 +148,15 @@ class Issuer:
         precision: int,
         data: Mapping[str, torch.Tensor],
     ) -> Certificate:
-        program, _read = (
-            self.program,
-            {n["attributes"]["parameter"] for n in self.program.nodes if n["op"] == "parameter"},
-        )
+        program, read = self.program, self._read
         try:
             return Certificate.build(
                 claim=witness.claim,
                 precision=precision,
-                variables=[name for name in self.setting.variables if name in self._read],
+                variables=[name for name in self.setting.variables if name in read],
                 program=program.to_json(),
                 constants=program.constants,
-                parameters={name: t for name, t in witness.start.items() if name in self._read},
+                parameters={name: t for name, t in witness.start.items() if name in read},
                 steps=[step.to_json() for step in witness.steps],
                 violated=witness.violated,
                 points=witness.points,
@@ -169,8 +172,8 @@ class Issuer:
         """Why the checker refuses a certificate; empty where it accepts it, or it would take long to say."""
         content = certificate.to_bytes()
         begun = check.check(content, limit=0)  # everything but the evaluation
-        if not 0 < begun.multiply_adds <= limit():
-            raise NotIssued(f"a check would need {begun.multiply_adds:,} units of work, its limit is {limit():,}")
+        if not 0 < begun.multiply_adds <= self.limit:
+            raise NotIssued(f"a check would need {begun.multiply_adds:,} units of work, its limit is {self.limit:,}")
         if begun.multiply_adds > CHECKED:
             return ""
 

@@ -14,7 +14,7 @@ from orbitope.group import SymmetryGroup
 from orbitope.objective import Objective
 from orbitope.proof.certificate import Certificate
 from orbitope.proof.enclosing import ENOUGH, Progress, ladder
-from orbitope.proof.issuing import Issuer, NotIssued, violation
+from orbitope.proof.issuing import Issuer, NotIssued, usual_limit, violation
 from orbitope.proof.setting import Setting
 from orbitope.proof.witnesses import (
     Pair,
@@ -91,6 +91,7 @@ def prove(
     *,
     params: Mapping[str, torch.Tensor] | None = None,
     claim: Claim = "best",
+    limit: int | None = None,
     progress: Progress | None = None,
 ) -> Certificate | NotProven:
     """A certificate that F is not convex in the variables, or the reason why there is none.
@@ -113,6 +114,8 @@ def prove(
         group: its symmetries; inferred if not given. They suggest witnesses; no proof depends on them.
         params: the point A; the model's own parameters by default.
         claim: what to try.
+        limit: units of work that a check may cost, multiply-adds for the most part. By default what ``check`` does
+            without being told more: 10⁹, with python-flint 6·10⁹.
         progress: called now and then with what is done, how much of it and out of how much.
 
     Guarantee: exact. F is enclosed at every point in rigorous arithmetic; the certificate states real numbers and
@@ -122,16 +125,16 @@ def prove(
     if claim not in STRATEGIES:
         raise InputError(f"unknown claim {claim!r}", fix=f"choose {', '.join(STRATEGIES)}")
     setting = Setting.of(objective, group, params)
-    return _Attempt(setting, progress or (lambda *_: None)).run(STRATEGIES[claim])
+    return _Attempt(setting, limit or usual_limit(), progress or (lambda *_: None)).run(STRATEGIES[claim])
 
 
 class _Attempt:
     """One search for a proof, and the record of what was tried."""
 
-    def __init__(self, setting: Setting, progress: Progress) -> None:
+    def __init__(self, setting: Setting, limit: int, progress: Progress) -> None:
         self.setting = setting
         self.progress = progress
-        self.issuer = Issuer(setting, progress)
+        self.issuer = Issuer(setting, progress, limit)
         self.tried: list[str] = []
         self.best_gap: float | None = None
         self.reason = "nothing was tried"
@@ -149,7 +152,7 @@ class _Attempt:
             return NotProven(str(error))
         if too_large:
             self.tried.append(f"the whole network: {too_large}")
-            self.reason = f"{too_large}; use fewer samples, or --claim slice"
+            self.reason = f"{too_large}; use fewer samples, a higher --limit, or --claim slice"
             strategies = tuple(strategy for strategy in strategies if strategy == "slice")
         for strategy in strategies:
             self.progress(f"searching: {strategy}", 0, 1)

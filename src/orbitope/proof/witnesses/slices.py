@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import product
+from typing import NamedTuple
 
 import torch
 
@@ -21,6 +23,9 @@ from orbitope.proof.witnesses.witness import Point, Value, Witness
 KEPT = (8, 32)
 """How many units of the chosen layer stay; more where few do nothing."""
 
+STREAMS = (8, None)
+"""How many units of a stream that all blocks read stay: a narrow one makes a check much cheaper."""
+
 LAYERS = 2
 """How many layers are tried, the last ones first."""
 
@@ -31,7 +36,7 @@ ENOUGH = 1e-3
 """A gap of this size will do; with a smaller one more units are tried."""
 
 STREAM = "residual stream"
-"""The role of units that every block reads and writes: without them nothing is left."""
+"""The role of units that every block reads and writes: with none of them nothing is left."""
 
 
 def slices(group: SymmetryGroup, point: Point, value: Value, used: Mapping[str, torch.Tensor]) -> list[Witness]:
@@ -46,28 +51,37 @@ def slices(group: SymmetryGroup, point: Point, value: Value, used: Mapping[str, 
     inner = [unit for unit in group.units if unit.role != STREAM and not unit.over and unit.size > 1]
     hidden = [unit for unit in inner if unit.role.startswith("hidden")] or inner
     found: list[Witness] = []
-    for kept, others in ((k, o) for k in KEPT for o in (0, k)):
-        for unit in hidden[::-1][:LAYERS]:  # without a residual stream nothing passes a layer that is off
-            here = sliced(group, point, unit, (kept, others), used)
+    widths = STREAMS if any(unit.role == STREAM for unit in group.units) else (None,)
+    for kept, streams in product(KEPT, widths):
+        for others, unit in product((0, kept), hidden[::-1][:LAYERS]):
+            here = sliced(group, point, unit, Kept(kept, others, streams), used)
             chosen = promising_pairs(group, here, [unit])
             rest = f"{others} of every other layer" if others else "what all of them share"
             note = f"everything but {kept} of {unit.name} and {rest} set to zero"
+            note += f", {streams} of each stream" if streams else ""
             best = swaps(group, here, value, chosen[:SWAPS])
             found += [replace(witness, strategy="slice", note=f"{witness.note}, {note}") for witness in best]
-        if others and any(witness.gap > ENOUGH for witness in found):
+        if any(witness.gap > ENOUGH for witness in found):
             break
     return sorted(found, key=lambda witness: -witness.gap)
 
 
-def sliced(
-    group: SymmetryGroup, point: Point, unit: Units, counts: tuple[int, int], used: Mapping[str, torch.Tensor]
-) -> Point:
-    """The parameters with all inner units set to zero, but so many of one layer, and so many of every other."""
-    own, others = counts
+class Kept(NamedTuple):
+    """How many units stay: of the chosen layer, of every other layer, of each stream (None: all)."""
+
+    own: int
+    others: int
+    streams: int | None
+
+
+def sliced(group: SymmetryGroup, point: Point, unit: Units, counts: Kept, used: Mapping[str, torch.Tensor]) -> Point:
+    """The parameters with all units set to zero, but so many of one layer, of every other and of the streams."""
+    wanted = {u.name: counts.streams if u.role == STREAM else counts.others for u in group.units}
+    wanted[unit.name] = counts.own
     kept = {
-        each.name: _strongest(group, each, point, own if each.name == unit.name else others)
+        each.name: _strongest(group, each, point, count)
         for each in group.units
-        if each.role != STREAM
+        if (count := wanted[each.name]) is not None
     }
     result = {}
     for name, tensor in point.items():
