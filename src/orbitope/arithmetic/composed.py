@@ -82,7 +82,14 @@ def _sign(a: Arithmetic[Any], xs: Sequence[Any], _settings: Settings) -> Any:
     return a.sub(a.compare("gt", xs[0], zero), a.compare("lt", xs[0], zero))
 
 
-def _floored(a: Arithmetic[Any], x: Any, y: Any) -> Any:
+def _floored(a: Arithmetic[Any], x: Any, y: Any, settings: Settings) -> Any:
+    """⌊x/y⌋; ``whole``: of integers, where it equals ⌊(2x ± 1)/2y⌋ with the sign of y.
+
+    That quotient has an odd numerator and an even denominator, so that it is never an integer and a narrow enclosure
+    decides its floor.
+    """
+    if settings.get("whole"):
+        x, y = a.add(a.add(x, x), _sign(a, [y], {})), a.add(y, y)
     return a.function("floor", a.div(x, y))
 
 
@@ -137,9 +144,9 @@ COMPOSED: dict[str, Rule] = {
     "sign": _sign,
     "integer": lambda a, xs, _: _truncated(a, xs[0]),
     # division with remainder
-    "floor_divide": lambda a, xs, _: _floored(a, xs[0], xs[1]),
+    "floor_divide": lambda a, xs, settings: _floored(a, xs[0], xs[1], settings),
     "div_trunc": lambda a, xs, _: _truncated(a, a.div(xs[0], xs[1])),
-    "remainder": lambda a, xs, _: _rest(a, xs[0], xs[1], _floored(a, xs[0], xs[1])),
+    "remainder": lambda a, xs, settings: _rest(a, xs[0], xs[1], _floored(a, xs[0], xs[1], settings)),
     "fmod": lambda a, xs, _: _rest(a, xs[0], xs[1], _truncated(a, a.div(xs[0], xs[1]))),
     # smooth
     "log1p": lambda a, xs, _: a.function("log", a.add(_constant(a, xs[0], 1), xs[0])),

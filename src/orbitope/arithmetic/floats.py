@@ -238,6 +238,7 @@ class TorchArithmetic(Arithmetic[torch.Tensor]):
             # in torch, the product with a float is a float and the product of booleans with an integer is one
             return self.mul(xs[0], self.full(xs[0].shape, _ONES[name], like=xs[0]))
         function = _ENTRYWISE[name] if name in _ENTRYWISE else getattr(torch, name)
+        settings.pop("whole", None)  # torch sees it from the dtype
         return function(*xs, **settings)
 
     def softmax(self, x: torch.Tensor, axis: int, safe: bool = False) -> torch.Tensor:

@@ -1182,6 +1182,11 @@ def zeros(op: str, a: Json, boxes: list[Box], shapes: list[Shape], out: Shape) -
         return tuple(found[c] for c in result), [tuple(found[c] for c in term) for term in terms], a
     if kind == "transpose":
         return tuple(some[0][k] for k in a["permutation"]), some, a
+    long = [axis for axis, n in zip(some[0], shapes[0], strict=True) if n > 1] if kind == "reshape" else []
+    if kind == "reshape" and [n for n in shapes[0] if n > 1] == [n for n in out if n > 1]:  # axes of size 1 come and go
+        rest = iter(long)
+        box = tuple(next(rest) if n > 1 else range(1) for n in out)
+        return box, some, {"shape": [*extents(box)]}
     if kind == "broadcast":
         lead = len(out) - len(shapes[0])
         kept = [axis if n == m else range(m) for axis, n, m in zip(some[0], shapes[0], out[lead:], strict=True)]
@@ -1190,6 +1195,16 @@ def zeros(op: str, a: Json, boxes: list[Box], shapes: list[Shape], out: Shape) -
     if kind == "reduce" and a["fn"] != "amax":
         box = tuple(axis for k, axis in enumerate(some[0]) if k not in a["axes"])
         return box, some, {**a, "count": prod(shapes[0][k] for k in a["axes"])}
+    if kind == "convolve" and a["groups"] == 1:  # channels that are zero, of the image or of the kernel
+        x, w = some
+        channels = meet(x[1], w[1])
+        box = (x[0], w[0], *whole(out[2:]))
+        inner = [(x[0], channels, *whole(shapes[0][2:])), (w[0], channels, *whole(shapes[1][2:]))]
+        return (box, inner, a) if channels else nothing
+    if kind == "pool":
+        lead = len(out) - len(a["kernel"])
+        box = (*some[0][:lead], *whole(out[lead:]))
+        return box, [(*some[0][:lead], *whole(shapes[0][lead:]))], a
     if kind == "take":
         axis, x = a["axis"], some[0]
         box = (*x[:axis], *whole(shapes[1]), *x[axis + 1 :])

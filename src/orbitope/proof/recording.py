@@ -97,9 +97,7 @@ def record(graph: Graph, data: Mapping[str, torch.Tensor]) -> Program:
                     raise
         values[node.name] = value
     end = values[graph.outputs[0]]
-    if end.shown is not None:
-        raise EnclosureError("the loss may be infinite", at=graph.node(graph.outputs[0]).place)
-    return recorder.program(end)
+    return recorder.program(recorder.finite(end))
 
 
 class Recorder(Arithmetic[Symbol]):
@@ -116,6 +114,7 @@ class Recorder(Arithmetic[Symbol]):
         self._names: set[str] = set()
         self._known: dict[str, Symbol] = {}
         self._uniform: dict[str, Fraction] = {}
+        self._spread: dict[str, Symbol] = {}
 
     def program(self, end: Symbol) -> Program:
         """What has been written, as far as the value at its end needs it."""
@@ -154,14 +153,12 @@ class Recorder(Arithmetic[Symbol]):
         return name
 
     def _pointwise(self, fn: str, *operands: Symbol, **settings: Any) -> Symbol:
-        for x in operands:
-            self._need_finite(x, fn)
-        return self.emit("pointwise", operands, operands[0].shape, fn=fn, **settings)
+        finite = [self.finite(x) for x in operands]
+        return self.emit("pointwise", finite, operands[0].shape, fn=fn, **settings)
 
-    def _need_finite(self, x: Symbol, what: str) -> Symbol:
-        if x.shown is not None:
-            raise EnclosureError(f"{what} of entries that may be −∞")
-        return x
+    def finite(self, x: Symbol) -> Symbol:
+        """The same, of which the checker sees that no entry is −∞: a division by one, or by zero where it is."""
+        return x if x.shown is None else self.emit("pointwise", (_bare(x), x.shown), x.shape, fn="div")
 
     # numbers ---------------------------------------------------------------------------------------------------------
     def leaf(self, kind: str, name: str, shape: Sequence[int]) -> Symbol:
@@ -257,7 +254,11 @@ class Recorder(Arithmetic[Symbol]):
     def broadcast(self, x: Symbol, shape: Sequence[int]) -> Symbol:
         """Right-aligned broadcasting."""
         shape = tuple(int(n) for n in shape)
-        return x if shape == x.shape else self._move("broadcast", x, shape, shape=list(shape))
+        if shape == x.shape:
+            return x
+        value = self._move("broadcast", x, shape, shape=list(shape))
+        self._spread[value.node] = x
+        return value
 
     def concat(self, xs: Sequence[Symbol], axis: int) -> Symbol:
         """Concatenation along one axis."""
@@ -314,7 +315,7 @@ class Recorder(Arithmetic[Symbol]):
 
     def _indices(self, indices: Any) -> Symbol:
         if isinstance(indices, Symbol):
-            return self._need_finite(indices, "indices")
+            return self.finite(indices)
         return self.lift(indices, f"{self.stem}:indices#{len(self.constants)}")
 
     def integers(self, x: Symbol) -> Any:
@@ -336,7 +337,7 @@ class Recorder(Arithmetic[Symbol]):
 
     def sub(self, x: Symbol, y: Symbol) -> Symbol:
         """Difference."""
-        self._need_finite(y, "the difference")
+        y = self.finite(y)
         value = self.emit("pointwise", (x, y), x.shape, fn="sub")
         return self._hidden_in_either(value, x, y)
 
@@ -345,8 +346,11 @@ class Recorder(Arithmetic[Symbol]):
         return self._pointwise("mul", x, y) if x != y else self._pointwise("square", x)
 
     def div(self, x: Symbol, y: Symbol) -> Symbol:
-        """Quotient, entry by entry."""
-        return self._pointwise("div", x, y)
+        """Quotient, entry by entry; a product with the reciprocals of what was broadcast, of which there are fewer."""
+        few = self._spread.get(y.node)
+        if few is None or y.shown is not None or few.node in self._uniform:
+            return self._pointwise("div", x, y)
+        return self.mul(x, self.broadcast(self._pointwise("div", self.full(few.shape, 1), few), y.shape))
 
     def neg(self, x: Symbol) -> Symbol:
         """Negative."""
@@ -361,8 +365,7 @@ class Recorder(Arithmetic[Symbol]):
         left, out = spec.split("->")
         terms = left.split(",")
         sizes = {c: n for term, x in zip(terms, xs, strict=True) for c, n in zip(term, x.shape, strict=True)}
-        for x in xs:
-            self._need_finite(x, "a sum of products")
+        xs = [self.finite(x) for x in xs]
         value, labels = xs[0], terms[0]
         for k, (term, x) in enumerate(zip(terms, xs, strict=True)):
             if k == 0 and len(xs) > 1:
@@ -386,8 +389,7 @@ class Recorder(Arithmetic[Symbol]):
         groups: int,
     ) -> Symbol:
         """Cross-correlation."""
-        for operand in (x, weight):
-            self._need_finite(operand, "a convolution")
+        x, weight = self.finite(x), self.finite(weight)
         sizes = zip(x.shape[2:], weight.shape[2:], stride, padding, dilation, strict=True)
         space = [(n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in sizes]
         settings = {"stride": list(stride), "padding": list(padding), "dilation": list(dilation), "groups": groups}
@@ -404,7 +406,7 @@ class Recorder(Arithmetic[Symbol]):
         count_include_pad: bool,
     ) -> Symbol:
         """Maximum or mean over windows of the trailing axes."""
-        self._need_finite(x, "a pool")
+        x = self.finite(x)
         lead = len(x.shape) - len(kernel)
         sizes = zip(x.shape[lead:], kernel, stride, padding, dilation, strict=True)
         space = [(n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in sizes]
@@ -417,7 +419,7 @@ class Recorder(Arithmetic[Symbol]):
         shape = [n for k, n in enumerate(x.shape) if k not in places]
         if not places:
             return x
-        return self.emit("reduce", (self._need_finite(x, f"a {fn}"),), shape, fn=fn, axes=places)
+        return self.emit("reduce", (self.finite(x),), shape, fn=fn, axes=places)
 
     def sum(self, x: Symbol, axes: Sequence[int]) -> Symbol:
         """Sum over axes, which disappear."""
@@ -439,29 +441,54 @@ class Recorder(Arithmetic[Symbol]):
     def _softmax(self, kind: str, x: Symbol, axis: int) -> Symbol:
         if x.shown is None:
             return self.emit("softmax", (x,), x.shape, kind="softmax" if kind == "safe" else kind, axis=axis)
-        return self.emit("softmax", (Symbol(x.node, x.shape), x.shown), x.shape, kind=kind, axis=axis)
+        return self.emit("softmax", (_bare(x), x.shown), x.shape, kind=kind, axis=axis)
 
     def normalise(self, x: Symbol, axes: Sequence[int], eps: float, kind: str) -> Symbol:
         """Divided by the root of the mean square, after the mean was subtracted if ``standard``."""
         places = sorted(int(k) for k in axes)
-        return self.emit("normalise", (self._need_finite(x, "a norm"),), x.shape, kind=kind, axes=places, eps=eps)
+        return self.emit("normalise", (self.finite(x),), x.shape, kind=kind, axes=places, eps=eps)
 
     # order -----------------------------------------------------------------------------------------------------------
     def maximum(self, x: Symbol, y: Symbol) -> Symbol:
-        """Larger of two, entry by entry."""
-        return self._pointwise("maximum", x, y)
+        """Larger of two, entry by entry; −∞ loses."""
+        if x.shown is None and y.shown is None:
+            return self._pointwise("maximum", x, y)
+        if x.shown is None:
+            x, y = y, x
+        bare, other = _bare(x), _bare(y)
+        larger = self._pointwise("maximum", bare, other)
+        if y.shown is None:
+            return self.where(self._shown(x), larger, other)
+        value = self.where(self._shown(x), self.where(y.shown, larger, bare), other)
+        return Symbol(value.node, value.shape, self.maximum(self._shown(x), y.shown))
 
     def amax(self, x: Symbol, axes: Sequence[int]) -> Symbol:
-        """Largest over axes, which disappear."""
-        return self._reduce("amax", x, axes)
+        """Largest over axes, which disappear; −∞ where all entries are."""
+        if x.shown is None or not axes:
+            return self._reduce("amax", x, axes)
+        value = self._reduce("amax", self._lowered(x, axes), axes)
+        return Symbol(value.node, value.shape, self._reduce("amax", x.shown, axes))
+
+    def _lowered(self, x: Symbol, axes: Sequence[int]) -> Symbol:
+        """Finite entries with the same order along these axes: −∞ becomes less than everything else."""
+        assert x.shown is not None
+        bare = _bare(x)
+        least = self.neg(self._reduce("amax", self.neg(bare), axes))
+        keep = [1 if k in axes else n for k, n in enumerate(x.shape)]
+        below = self.sub(least, self.full(least.shape, 1))
+        return self.where(x.shown, bare, self.broadcast(self.reshape(below, keep), x.shape))
 
     def compare(self, fn: str, x: Symbol, y: Symbol) -> Symbol:
         """One where a comparison holds, else zero."""
-        return self._pointwise(fn, x, y)
+        if x.shown is None and y.shown is None:
+            return self._pointwise(fn, x, y)
+        shown = (self._shown(x), self._shown(y))
+        both = self.mul(*shown)  # where one is −∞, zeros and ones compare as −∞ and numbers do
+        return self.where(both, self._pointwise(fn, _bare(x), _bare(y)), self._pointwise(fn, *shown))
 
     def where(self, condition: Symbol, x: Symbol, y: Symbol) -> Symbol:
         """The entry of x where the condition is not zero, else that of y."""
-        self._need_finite(condition, "a condition")
+        condition = self.finite(condition)
         value = self.emit("pointwise", (condition, x, y), x.shape, fn="where")
         if x.shown is None and y.shown is None:
             return value
@@ -470,7 +497,10 @@ class Recorder(Arithmetic[Symbol]):
 
     def order(self, x: Symbol, axis: int, count: int, largest: bool, what: str, rule: str) -> Symbol:
         """The largest or smallest entries along an axis, in order."""
-        self._need_finite(x, "an order")
+        if x.shown is not None and what == "values":
+            return self.pick(x, axis, self.order(x, axis, count, largest, "indices", rule))
+        if x.shown is not None:
+            x = self._lowered(x, (axis,))
         shape = [*x.shape[:axis], count, *x.shape[axis + 1 :]]
         if what == "choice":
             shape = [x.shape[axis], *shape]
@@ -480,10 +510,15 @@ class Recorder(Arithmetic[Symbol]):
     def function(self, name: str, x: Symbol) -> Symbol:
         """An elementary function, entry by entry."""
         if name == "exp" and x.shown is not None:
-            bare = Symbol(x.node, x.shape)
+            bare = _bare(x)
             held = self.where(x.shown, bare, self.full(x.shape, 0))  # so that no exponential is needlessly large
             return self.mul(self._pointwise("exp", held), x.shown)
         return self._pointwise(name, x)
+
+
+def _bare(x: Symbol) -> Symbol:
+    """What the node says, also where the entry is −∞."""
+    return Symbol(x.node, x.shape)
 
 
 def _parts(tensor: torch.Tensor, name: str) -> tuple[torch.Tensor, torch.Tensor | None]:

@@ -18,7 +18,10 @@ def entrywise(b: Builder, fn: str, *operands: Operand, dtype: torch.dtype | None
     shape = torch.broadcast_shapes(*(x.shape for x in values))
     assert TRAITS[fn].arity == len(values), fn
     spread = [b.broadcast(x, shape) for x in values]
-    return b.emit("pointwise", spread, shape, dtype or common_dtype(*operands), fn=fn, **settings)
+    kind = dtype or common_dtype(*operands)
+    if fn in ("floor_divide", "remainder") and not kind.is_floating_point:
+        settings["whole"] = True
+    return b.emit("pointwise", spread, shape, kind, fn=fn, **settings)
 
 
 def _kind(number: complex) -> torch.dtype:

@@ -32,8 +32,11 @@ LAYERS = 2
 SWAPS = 6
 """How many swaps are tried in each."""
 
-ENOUGH = 1e-3
-"""A gap of this size will do; with a smaller one more units are tried."""
+ENOUGH, PLENTY = 1e-3, 5e-3
+"""With a gap of this size no more units are tried; with one of this share of F nothing else."""
+
+BEST = 3
+"""So many witnesses are handed out: each holds parameters of its own."""
 
 STREAM = "residual stream"
 """The role of units that every block reads and writes: with none of them nothing is left."""
@@ -50,20 +53,22 @@ def slices(group: SymmetryGroup, point: Point, value: Value, used: Mapping[str, 
     """
     inner = [unit for unit in group.units if unit.role != STREAM and not unit.over and unit.size > 1]
     hidden = [unit for unit in inner if unit.role.startswith("hidden")] or inner
-    found: list[Witness] = []
     widths = STREAMS if any(unit.role == STREAM for unit in group.units) else (None,)
+    found: list[Witness] = []
     for kept, streams in product(KEPT, widths):
         for others, unit in product((0, kept), hidden[::-1][:LAYERS]):
             here = sliced(group, point, unit, Kept(kept, others, streams), used)
-            chosen = promising_pairs(group, here, [unit])
             rest = f"{others} of every other layer" if others else "what all of them share"
             note = f"everything but {kept} of {unit.name} and {rest} set to zero"
             note += f", {streams} of each stream" if streams else ""
-            best = swaps(group, here, value, chosen[:SWAPS])
+            best = swaps(group, here, value, promising_pairs(group, here, [unit])[:SWAPS])
             found += [replace(witness, strategy="slice", note=f"{witness.note}, {note}") for witness in best]
-        if any(witness.gap > ENOUGH for witness in found):
+            found = sorted(found, key=lambda witness: -witness.gap)[:BEST]
+            if found and found[0].gap > PLENTY * abs(value(here)):
+                return found
+        if found and found[0].gap > ENOUGH:
             break
-    return sorted(found, key=lambda witness: -witness.gap)
+    return found
 
 
 class Kept(NamedTuple):
