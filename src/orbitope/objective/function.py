@@ -18,7 +18,7 @@ from orbitope.objective.appending import appended, module, traced
 from orbitope.objective.data import BUDGET, Samples, read
 from orbitope.objective.folding import split_data
 from orbitope.objective.loss import Loss
-from orbitope.objective.losses import LOSSES, parse
+from orbitope.objective.losses import LOSSES, OTHER_SHAPE, parse
 from orbitope.objective.network import Network, network, refuse_chance, run
 from orbitope.primitives import evaluate, rebatch
 
@@ -119,12 +119,12 @@ class Objective:
         except (_OneNumber, _Mixing):
             self._build_whole()
         except DataError as error:
-            if error.what not in (_MIXES, _NO_FIT):
+            if error.what not in (_MIXES, _NO_FIT, OTHER_SHAPE):  # the output's shape may depend on how many there are
                 raise
             try:
                 self._build_whole()
             except (OrbitopeError, RuntimeError):
-                if error.what == _NO_FIT:
+                if error.what != _MIXES:
                     raise error from None
                 raise
 

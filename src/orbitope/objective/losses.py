@@ -89,10 +89,13 @@ def _by_entry(emit: Emit, plain: Plain, check: Callable[[torch.Tensor], None] = 
     return make
 
 
+OTHER_SHAPE = "this loss needs targets of the output's shape"
+
+
 def _like_outputs(y: torch.Tensor, outputs: Shape) -> torch.Tensor:
     if tuple(y.shape[1:]) != outputs:
         raise DataError(
-            "this loss needs targets of the output's shape",
+            OTHER_SHAPE,
             got=f"targets {list(y.shape)}, outputs {[len(y), *outputs]}",
             why="broadcasting a target over outputs is rarely meant",
             fix="reshape the targets, for example y[:, None]",
