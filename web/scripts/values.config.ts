@@ -1,0 +1,11 @@
+/** Builds `values.ts` for Node.js. */
+
+import { defineConfig } from "vite";
+
+export default defineConfig({
+  build: {
+    ssr: "scripts/values.ts",
+    outDir: "build",
+    rolldownOptions: { output: { entryFileNames: "values.js" } },
+  },
+});
