@@ -3,6 +3,7 @@
 import digits from "../digits.json";
 import { Random } from "./random";
 import { type Dataset, InputError } from "./types";
+import { counted } from "./words";
 
 export interface DataKind {
   readonly id: DataId;
@@ -213,21 +214,23 @@ interface Row {
 
 function check(name: string, rows: readonly Row[], columns: number): void {
   if (rows.length < 2)
-    throw new InputError(`${name} holds ${rows.length} samples, and the page needs at least two.`);
+    throw new InputError(
+      `${name} holds ${counted(rows.length, "sample")}, and the page needs at least two.`,
+    );
   if (rows.length > OWN_LIMITS.samples)
     throw new InputError(
-      `${name} holds ${rows.length} samples, and the page takes at most ${OWN_LIMITS.samples}.`,
+      `${name} holds ${counted(rows.length, "sample")}, and the page takes at most ${OWN_LIMITS.samples}.`,
     );
   if (columns < 2)
     throw new InputError(`${name} has one column, and the page needs inputs and a target.`);
   if (columns - 1 > OWN_LIMITS.inputs)
     throw new InputError(
-      `${name} has ${columns - 1} inputs, and the page takes at most ${OWN_LIMITS.inputs}.`,
+      `${name} has ${counted(columns - 1, "input")}, and the page takes at most ${OWN_LIMITS.inputs}.`,
     );
   for (const { number, cells } of rows) {
     if (cells.length !== columns)
       throw new InputError(
-        `Line ${number} of ${name} has ${cells.length} entries where the first one has ${columns}.`,
+        `Line ${number} of ${name} has ${counted(cells.length, "entry", "entries")} where the first one has ${columns}.`,
       );
     const wrong = cells.findIndex((cell) => cell === "" || !Number.isFinite(Number(cell)));
     if (wrong >= 0)

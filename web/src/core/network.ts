@@ -1,6 +1,7 @@
 /** The network's arithmetic, in double precision: values, loss and gradient. */
 
 import { activate, backward } from "./activations";
+import { affine, collect, pull } from "./linear";
 import { Random } from "./random";
 import {
   type Architecture,
@@ -193,63 +194,6 @@ function run(
     affine(p[l] as Layer, values, samples, before);
     if (!last) activate(architecture.activation, before, after);
     values = after;
-  }
-}
-
-/** out = x Wᵀ + b. */
-function affine(layer: Layer, x: Float64Array, samples: number, out: Float64Array): void {
-  const { rows, columns, weight, bias } = layer;
-  for (let s = 0; s < samples; s++) {
-    const from = s * columns;
-    for (let i = 0; i < rows; i++) {
-      let sum = bias[i] as number;
-      const row = i * columns;
-      for (let j = 0; j < columns; j++)
-        sum += (weight[row + j] as number) * (x[from + j] as number);
-      out[s * rows + i] = sum;
-    }
-  }
-}
-
-/** The gradient of one layer: Σ over samples of delta ⊗ x, and of delta; plus the decay. */
-function collect(
-  into: Layer,
-  layer: Layer,
-  x: Float64Array,
-  delta: Float64Array,
-  samples: number,
-  weightDecay: number,
-): void {
-  const { rows, columns } = layer;
-  const { weight, bias } = into;
-  for (let k = 0; k < weight.length; k++) weight[k] = weightDecay * (layer.weight[k] as number);
-  for (let i = 0; i < rows; i++) bias[i] = weightDecay * (layer.bias[i] as number);
-  for (let s = 0; s < samples; s++) {
-    const from = s * columns;
-    for (let i = 0; i < rows; i++) {
-      const d = delta[s * rows + i] as number;
-      if (d === 0) continue;
-      bias[i] = (bias[i] as number) + d;
-      const row = i * columns;
-      for (let j = 0; j < columns; j++)
-        weight[row + j] = (weight[row + j] as number) + d * (x[from + j] as number);
-    }
-  }
-}
-
-/** out = delta W. */
-function pull(layer: Layer, delta: Float64Array, samples: number, out: Float64Array): void {
-  const { rows, columns, weight } = layer;
-  out.fill(0);
-  for (let s = 0; s < samples; s++) {
-    const to = s * columns;
-    for (let i = 0; i < rows; i++) {
-      const d = delta[s * rows + i] as number;
-      if (d === 0) continue;
-      const row = i * columns;
-      for (let j = 0; j < columns; j++)
-        out[to + j] = (out[to + j] as number) + d * (weight[row + j] as number);
-    }
   }
 }
 

@@ -83,7 +83,8 @@ export function readSafetensors(file: ArrayBuffer | Uint8Array, source = "The fi
   let metadata: Record<string, string> = {};
   for (const [name, entry] of Object.entries(header)) {
     if (name === "__metadata__") metadata = strings(entry);
-    else if (!name.startsWith(DATA)) tensors.set(name, tensor(name, entry, body, unreadable));
+    else if (!name.startsWith(DATA))
+      tensors.set(name, tensor(name, entry, body, source, unreadable));
   }
   return { parameters: fromTensors(tensors, source), metadata };
 }
@@ -120,6 +121,7 @@ function tensor(
   name: string,
   entry: unknown,
   body: DataView,
+  source: string,
   unreadable: (why: string) => InputError,
 ): Tensor {
   const { dtype, shape, data_offsets: offsets } = isRecord(entry) ? entry : {};
@@ -128,7 +130,7 @@ function tensor(
   const kind = Object.hasOwn(KINDS, dtype) ? (KINDS[dtype] as Kind) : null;
   if (!kind)
     throw new InputError(
-      `${name} holds numbers of kind ${dtype}, and floating-point numbers are expected.`,
+      `${source} has ${name} as numbers of kind ${dtype}, and floating-point numbers are expected.`,
     );
   const [from, to] = offsets as [number, number];
   const count = shape.reduce((n, k) => n * k, 1);

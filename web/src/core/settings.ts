@@ -164,7 +164,7 @@ function swapOf(
   const swap = { layer, i, j };
   if (!inside(swap, hidden))
     throw new InputError(
-      `${source} exchanges nodes ${i} and ${j} of hidden layer ${layer}, which are not there.`,
+      `${source} exchanges nodes ${i} and ${j} of hidden layer ${layer}, which are ${i === j ? "one" : "not there"}.`,
     );
   return swap;
 }

@@ -20,6 +20,7 @@ import {
 import { flatten, unflatten } from "./symmetry";
 import { architectureOf, fromTensors, type Tensor, toTensors } from "./tensors";
 import { ACTIVATIONS, type Activation, type Dataset, InputError } from "./types";
+import { counted } from "./words";
 
 export {
   architectureOfState,
@@ -52,7 +53,7 @@ export function fromFragment(fragment: string): State {
   const given = new URLSearchParams(fragment.replace(/^#/, ""));
   const source = "The address";
   for (const key of given.keys())
-    if (key !== "parameters" && !(key in settings(DEFAULTS)))
+    if (key !== "parameters" && !Object.hasOwn(settings(DEFAULTS), key))
       throw new InputError(`${source} holds “${cut(key)}”, which the page does not know.`);
   const state = checked(
     fields(source, (key) => texted(key, given.get(key))),
@@ -66,7 +67,7 @@ export function fromFragment(fragment: string): State {
   const wanted = flatten(initial(architecture, 0)).length;
   if (values.length !== wanted)
     throw new InputError(
-      `${source} holds ${values.length} parameters, and this network has ${wanted}.`,
+      `${source} holds ${counted(values.length, "parameter")}, and this network has ${wanted}.`,
     );
   const parameters = unflatten(architecture, values);
   return { ...state, parameters: fitting(parameters, architecture, source) };

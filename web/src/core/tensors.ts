@@ -7,6 +7,7 @@ import {
   type Layer,
   type Parameters,
 } from "./types";
+import { counted } from "./words";
 
 /** An array of numbers with its shape. */
 export interface Tensor {
@@ -43,7 +44,7 @@ export function fromTensors(tensors: ReadonlyMap<string, Tensor>, source: string
     const [before, layer] = [layers[l - 1], layers[l]] as [Layer, Layer];
     if (before.rows !== layer.columns)
       throw new InputError(
-        `${source} has a layer of ${before.rows} outputs before one of ${layer.columns} inputs.`,
+        `${source} has a layer of ${counted(before.rows, "output")} before one of ${counted(layer.columns, "input")}.`,
       );
   }
   const [first, last] = [layers[0], layers.at(-1)] as [Layer, Layer];
@@ -78,7 +79,9 @@ export function refuse(
     throw bad(`${hidden.length} hidden layers, and the page takes at most ${LIMITS.layers}`);
   for (const width of hidden)
     if (!(width >= 1 && width <= LIMITS.width))
-      throw bad(`a hidden layer of ${width} nodes, and the page takes 1 to ${LIMITS.width}`);
+      throw bad(
+        `a hidden layer of ${counted(width, "node")}, and the page takes 1 to ${LIMITS.width}`,
+      );
   if (inputs > LIMITS.inputs)
     throw bad(`${inputs} inputs, and the page takes at most ${LIMITS.inputs}`);
   if (outputs > LIMITS.outputs)
@@ -117,7 +120,7 @@ function layerOf(name: string, weight: Tensor, bias: Tensor, source: string): La
     );
   if (bias.shape.length !== 1 || bias.shape[0] !== rows)
     throw new InputError(
-      `${source} has ${name}.bias of shape ${written(bias)}, and ${rows} entries are expected.`,
+      `${source} has ${name}.bias of shape ${written(bias)}, where ${counted(rows, "entry", "entries")} would fit.`,
     );
   return { rows, columns, weight: weight.values, bias: bias.values };
 }

@@ -22,8 +22,10 @@ export function open(): void {
     const state = fromFragment(fragment);
     lab.restore(state);
     const told = state.parameters !== null || state.view === "fresh";
-    if (!told) trainer.hurry(Math.min(2000, state.steps || OPENING) - lab.steps * 0);
-    if (!told && state.steps) lab.steps = state.steps;
+    if (!told) {
+      lab.steps = 0;
+      trainer.hurry(Math.min(2000, state.steps || OPENING));
+    }
   } catch (error) {
     if (!(error instanceof InputError)) throw error;
     lab.trouble = error.message;

@@ -10,7 +10,13 @@ export function classColour(k: number, palette: Palette): Rgb {
 }
 
 /** A disc, a square, a triangle, a diamond, by class. */
-export function mark(context: CanvasRenderingContext2D, k: number, x: number, y: number, r: number): void {
+export function mark(
+  context: CanvasRenderingContext2D,
+  k: number,
+  x: number,
+  y: number,
+  r: number,
+): void {
   context.beginPath();
   switch (k % 4) {
     case 0:

@@ -24,8 +24,7 @@ class Curve {
     if (!lab.move) {
       background.stop("curve");
       this.values = null;
-    } else if (cost * PLACES < AT_ONCE)
-      for (const _ of this.work(a, b, f));
+    } else if (cost * PLACES < AT_ONCE) for (const _ of this.work(a, b, f));
     else if (trainer.running) background.follow("curve", () => this.work(lab.a, lab.b, f));
     else background.restart("curve", () => this.work(a, b, f));
   }
@@ -59,10 +58,19 @@ export function verdict(): Verdict {
   const single = lab.hidden.every((width) => width === 1);
   if (!move)
     return single
-      ? { kind: "none", text: "One node per layer: there is nothing to exchange, and no exchange can show anything." }
-      : { kind: "none", text: "Exchange two nodes of a layer: the curve from A to B appears here." };
+      ? {
+          kind: "none",
+          text: "One node per layer: there is nothing to exchange, and no exchange can show anything.",
+        }
+      : {
+          kind: "none",
+          text: "Exchange two nodes of a layer: the curve from A to B appears here.",
+        };
   if (!lab.distinct)
-    return { kind: "nothing", text: `${sentence()} are the same, edge by edge: exchanging them changes nothing, B is A, and the curve is flat.` };
+    return {
+      kind: "nothing",
+      text: `${sentence()} are the same, edge by edge: exchanging them changes nothing, B is A, and the curve is flat.`,
+    };
   const chord = (lossA + lossB) / 2;
   const bump = lossMiddle - chord;
   if (bump > 0 && !equalToRounding(lossMiddle, chord))

@@ -12,7 +12,10 @@ export function saveJson(): void {
 }
 
 export function saveSafetensors(): void {
-  download(SAVED_AS, new Blob([toSafetensors(lab.snapshot())], { type: "application/octet-stream" }));
+  download(
+    SAVED_AS,
+    new Blob([toSafetensors(lab.snapshot())], { type: "application/octet-stream" }),
+  );
 }
 
 function download(name: string, blob: Blob): void {
@@ -35,8 +38,7 @@ export async function openFile(file: File): Promise<void> {
     lab.trouble = "";
     lab.say(`Opened ${file.name}.`);
   } catch (error) {
-    lab.trouble =
-      error instanceof InputError ? error.message : `${file.name} could not be read.`;
+    lab.trouble = error instanceof InputError ? error.message : `${file.name} could not be read.`;
   }
 }
 

@@ -4,22 +4,10 @@ import { TRAITS } from "../../core/activations";
 import { type DataId, dataKind } from "../../core/datasets";
 import { initial, loss } from "../../core/network";
 import { type Plane, plane } from "../../core/plane";
-import {
-  architectureOfState,
-  DEFAULTS,
-  dataOf,
-  parametersOf,
-  type State,
-} from "../../core/state";
+import { architectureOfState, DEFAULTS, dataOf, parametersOf, type State } from "../../core/state";
 import { average, equal, interpolate, type Pair } from "../../core/symmetry";
 import type { Method } from "../../core/training";
-import type {
-  Activation,
-  Architecture,
-  Dataset,
-  LossName,
-  Parameters,
-} from "../../core/types";
+import type { Activation, Architecture, Dataset, LossName, Parameters } from "../../core/types";
 import { animate, eased } from "./motion";
 import { apply, fromWord, type Move, type Node, toWord } from "./moves";
 
@@ -95,7 +83,7 @@ class Lab {
     }),
   );
   readonly traits = $derived(TRAITS[this.activation]);
-  readonly b: Parameters = $derived(this.move ? apply(this.move, this.a) : this.a);
+  readonly b: Parameters = $derived(this.move ? apply(this.move, this.a, this.activation) : this.a);
   readonly middle: Parameters = $derived(interpolate(this.a, this.b, 0.5));
   readonly mean: Parameters = $derived(average(this.a));
   readonly distinct = $derived(this.move !== null && !equal(this.a, this.b));
@@ -159,10 +147,12 @@ class Lab {
   }
 
   private there(move: Move): boolean {
-    const { odd, homogeneous } = this.traits;
-    if (move.kind === "swap")
-      return Math.max(move.i, move.j) < (this.hidden[move.layer] ?? 0);
-    return this.has({ layer: move.layer, index: move.i }) && (move.kind === "flip" ? odd : homogeneous);
+    const { mirror, degree } = this.traits;
+    if (move.kind === "swap") return Math.max(move.i, move.j) < (this.hidden[move.layer] ?? 0);
+    return (
+      this.has({ layer: move.layer, index: move.i }) &&
+      (move.kind === "flip" ? mirror !== null : degree > 0)
+    );
   }
 
   /** Data of the page by name, or the reader's own. */

@@ -1,7 +1,8 @@
 /** What a reader does to a network by hand without changing what it computes. */
 
-import { flip, rescale, swap } from "../../core/symmetry";
-import type { Parameters } from "../../core/types";
+import { TRAITS } from "../../core/activations";
+import { mirror, rescale, swap } from "../../core/symmetry";
+import type { Activation, Parameters } from "../../core/types";
 
 export interface Node {
   /** Hidden layer, from 0. */
@@ -19,14 +20,14 @@ export type Move =
       readonly factor: number;
     };
 
-export function apply(move: Move, p: Parameters): Parameters {
+export function apply(move: Move, p: Parameters, activation: Activation): Parameters {
   switch (move.kind) {
     case "swap":
       return swap(p, move.layer, move.i, move.j);
     case "flip":
-      return flip(p, move.layer, move.i);
+      return mirror(activation, p, move.layer, move.i) ?? p;
     case "scale":
-      return rescale(p, move.layer, move.i, move.factor);
+      return rescale(p, move.layer, move.i, move.factor, TRAITS[activation].degree);
   }
 }
 
@@ -49,10 +50,4 @@ export function fromWord(word: string, hidden: readonly number[]): Move | null {
   if (kind === "scale" && thousandths >= 1 && thousandths <= 1e6)
     return { kind, layer, i, factor: thousandths / 1000 };
   return null;
-}
-
-/** "nodes 1 and 4", as the page numbers them. */
-export function named(move: Move): string {
-  if (move.kind === "swap") return `nodes ${move.i + 1} and ${move.j + 1}`;
-  return `node ${move.i + 1}`;
 }

@@ -12,8 +12,8 @@ export interface Palette {
   readonly third: Rgb;
   readonly neutral: Rgb;
   readonly accent: Rgb;
-  readonly low: Rgb;
-  readonly high: Rgb;
+  /** Low, middling and high loss. */
+  readonly heights: readonly [Rgb, Rgb, Rgb];
   /** 511 colours from the most negative value over zero to the most positive one. */
   readonly diverging: Uint8ClampedArray;
 }
@@ -77,8 +77,7 @@ function read(dark: boolean): Palette {
     third: colour("third"),
     neutral,
     accent: colour("accent"),
-    low: colour("low"),
-    high: colour("high"),
+    heights: [colour("low"), colour("middle"), colour("high")],
     diverging: table(negative, neutral, positive),
   };
 }
@@ -102,6 +101,11 @@ function table(negative: Rgb, neutral: Rgb, positive: Rgb): Uint8ClampedArray {
 
 export function mix(a: Rgb, b: Rgb, k: number): Rgb {
   return [a[0] + (b[0] - a[0]) * k, a[1] + (b[1] - a[1]) * k, a[2] + (b[2] - a[2]) * k];
+}
+
+/** The colour of a height from 0 to 1. */
+export function heightColour({ heights: [low, middle, high] }: Palette, k: number): Rgb {
+  return k < 0.55 ? mix(low, middle, k / 0.55) : mix(middle, high, (k - 0.55) / 0.45);
 }
 
 export function css([r, g, b]: Rgb, alpha = 1): string {

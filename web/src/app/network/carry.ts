@@ -9,7 +9,11 @@ interface Away {
   /** Where it is going, relative to its place. */
   goal: readonly [number, number];
   /** A journey along an arc; null when it is drawn to its goal. */
-  journey: { readonly from: readonly [number, number]; readonly bow: number; readonly start: number } | null;
+  journey: {
+    readonly from: readonly [number, number];
+    readonly bow: number;
+    readonly start: number;
+  } | null;
 }
 
 const JOURNEY = 900;

@@ -36,7 +36,13 @@ export class Hand {
   down(event: PointerEvent, spot: Spot): void {
     if (event.button !== 0 || this.drag) return;
     this.dropped = false;
-    this.drag = { spot, pointer: event.pointerId, x: event.clientX, y: event.clientY, moved: false };
+    this.drag = {
+      spot,
+      pointer: event.pointerId,
+      x: event.clientX,
+      y: event.clientY,
+      moved: false,
+    };
     (event.currentTarget as Element).setPointerCapture(event.pointerId);
   }
 
@@ -148,5 +154,8 @@ export function beside(key: string, { layer, index }: Node): Node | null {
   const turn = { ArrowLeft: -1, ArrowRight: 1 }[key];
   const width = turn ? widths[layer + turn] : undefined;
   if (!turn || !width) return null;
-  return { layer: layer + turn, index: Math.min(width - 1, Math.floor(((index + 0.5) / n) * width)) };
+  return {
+    layer: layer + turn,
+    index: Math.min(width - 1, Math.floor(((index + 0.5) / n) * width)),
+  };
 }

@@ -30,11 +30,15 @@ export function layout(architecture: Architecture, width: number, height: number
   const bottom = height - 12;
   const left = image ? 14 : 40;
   const right = width - (outputs > 1 ? 74 : 64);
-  const cell = image ? Math.min(13, (bottom - top) / Math.ceil(inputs / side(inputs)), width / 34) : 0;
+  const cell = image
+    ? Math.min(13, (bottom - top) / Math.ceil(inputs / side(inputs)), width / 34)
+    : 0;
   const first = image ? left + cell * side(inputs) : left;
   const step = (right - first) / (hidden.length + 1);
   const columns: Spot[][] = [
-    image ? pixels(inputs, left, (top + bottom) / 2, cell) : column(-1, inputs, left, top, bottom, 30),
+    image
+      ? pixels(inputs, left, (top + bottom) / 2, cell)
+      : column(-1, inputs, left, top, bottom, 30),
   ];
   hidden.forEach((n, layer) => {
     columns.push(column(layer, n, first + step * (layer + 1), top, bottom, SIZE.largest));

@@ -159,7 +159,11 @@ function name(
     context.font = `${small ? 9.5 : 12}px ${style.fontFamily}`;
     context.textAlign = "left";
     context.textBaseline = "alphabetic";
-    context.fillText(text, x + spot.size / 2 + (small ? 2 : 3), y - spot.size / 2 + (small ? 4 : 5));
+    context.fillText(
+      text,
+      x + spot.size / 2 + (small ? 2 : 3),
+      y - spot.size / 2 + (small ? 4 : 5),
+    );
     return;
   }
   context.font = `13px ${style.fontFamily}`;

@@ -22,7 +22,9 @@ export function album(
   if (field && inputs === 2) {
     const columns = [axes(field), ...field.hidden, field.outputs];
     const widths = [inputs, ...hidden, outputs];
-    return columns.map((values, c) => maps(c, values, widths[c] as number, field.resolution, palette));
+    return columns.map((values, c) =>
+      maps(c, values, widths[c] as number, field.resolution, palette),
+    );
   }
   if (field && inputs === 1) {
     const columns = [field.inputs, ...field.hidden, field.outputs];
@@ -78,7 +80,10 @@ function lines(column: number, values: Float64Array, n: number, palette: Palette
     context.lineWidth = 4;
     context.beginPath();
     for (let s = 0; s < samples; s++)
-      context.lineTo((size * s) / (samples - 1), size * (0.5 - (0.42 * (values[s * n + k] as number)) / scale));
+      context.lineTo(
+        (size * s) / (samples - 1),
+        size * (0.5 - (0.42 * (values[s * n + k] as number)) / scale),
+      );
     context.stroke();
     return picture;
   });

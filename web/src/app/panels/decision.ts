@@ -33,7 +33,7 @@ export function drawPlane(
         : (field.outputs[data.outputs * k] as number);
       difference[k] = d;
       const v = two && loss === "cross_entropy" ? Math.tanh(d / 2) : d;
-      paint(image.data, k, 0.72 * Math.max(-1, Math.min(1, v)), palette);
+      paint(image.data, k, 0.6 * Math.max(-1, Math.min(1, v)), palette);
     } else winner(image.data, k, field.outputs, data.outputs, palette);
   }
   to.putImageData(image, 0, 0);

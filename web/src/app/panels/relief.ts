@@ -2,7 +2,7 @@
 
 import { contours } from "d3-contour";
 import type { Relief } from "../lab/landscape.svelte";
-import { css, mix, type Palette } from "../lab/theme.svelte";
+import { css, heightColour, type Palette } from "../lab/theme.svelte";
 
 const LEVELS = 16;
 
@@ -26,7 +26,7 @@ export function drawRelief(
   palette: Palette,
 ): void {
   const n = relief.resolution;
-  context.fillStyle = css(palette.low);
+  context.fillStyle = css(heightColour(palette, 0));
   context.fillRect(0, 0, size, size);
   const values = Array.from(relief.values);
   const generator = contours().size([n, n]);
@@ -34,9 +34,9 @@ export function drawRelief(
     const rings = generator.contour(values, threshold).coordinates.flat();
     context.beginPath();
     for (const ring of rings) trace(context, ring, n, size);
-    context.fillStyle = css(mix(palette.low, palette.high, 0.06 + (0.86 * (k + 1)) / LEVELS));
+    context.fillStyle = css(heightColour(palette, (k + 1) / LEVELS));
     context.fill("evenodd");
-    context.strokeStyle = css(palette.card, 0.28);
+    context.strokeStyle = css(palette.ink, 0.16);
     context.lineWidth = 0.75;
     context.stroke();
   });

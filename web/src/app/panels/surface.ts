@@ -1,7 +1,7 @@
 /** The loss as a surface in three dimensions: a few thousand quadrangles, the far ones first. */
 
 import type { Relief } from "../lab/landscape.svelte";
-import { css, mix, type Palette } from "../lab/theme.svelte";
+import { css, heightColour, mix, type Palette } from "../lab/theme.svelte";
 import { height } from "./relief";
 
 export interface View {
@@ -51,13 +51,18 @@ export function drawSurface(
         corners,
         depth: corners.reduce((sum, p) => sum + p[2], 0),
         lift: lifts.reduce((sum, v) => sum + v, 0) / 4,
-        slope: ((lifts[1] as number) - (lifts[0] as number) + (lifts[2] as number) - (lifts[3] as number)) * n,
+        slope:
+          ((lifts[1] as number) -
+            (lifts[0] as number) +
+            (lifts[2] as number) -
+            (lifts[3] as number)) *
+          n,
       });
     }
   quads.sort((a, b) => b.depth - a.depth);
   for (const { corners, lift, slope } of quads) {
     const shade = Math.max(-0.22, Math.min(0.22, -0.05 * slope));
-    const base = mix(palette.low, palette.high, 0.08 + 0.8 * lift);
+    const base = heightColour(palette, 0.08 + 0.85 * lift);
     const colour = css(shade < 0 ? mix(base, palette.ink, -shade) : mix(base, palette.card, shade));
     context.fillStyle = colour;
     context.strokeStyle = colour;
@@ -81,7 +86,11 @@ function overlay(
 ): void {
   const { u, v } = relief.bounds;
   const where = ([a, b]: readonly [number, number], loss: number): Point =>
-    project((a - u[0]) / (u[1] - u[0]) - 0.5, (b - v[0]) / (v[1] - v[0]) - 0.5, height(relief, loss));
+    project(
+      (a - u[0]) / (u[1] - u[0]) - 0.5,
+      (b - v[0]) / (v[1] - v[0]) - 0.5,
+      height(relief, loss),
+    );
   context.strokeStyle = css(palette.accent);
   context.lineWidth = 2.5;
   context.beginPath();
