@@ -9,14 +9,12 @@ export function licences(): Plugin {
     name: "licences",
     apply: "build",
     generateBundle(_, bundle) {
-      const packages = new Set<string>();
-      for (const id of this.getModuleIds()) {
-        const folder = packageOf(id);
-        if (folder) packages.add(folder);
+      for (const file of Object.values(bundle)) {
+        if (file.type !== "chunk") continue;
+        const used = Object.entries(file.modules).filter(([, part]) => part.renderedLength > 0);
+        const packages = new Set(used.map(([id]) => packageOf(id)).filter((each) => each !== null));
+        if (packages.size) file.code = `${file.code.trimEnd()}\n${notices([...packages].sort())}`;
       }
-      const notice = notices([...packages].sort());
-      for (const file of Object.values(bundle))
-        if (file.type === "chunk" && file.isEntry) file.code = `${file.code.trimEnd()}\n${notice}`;
     },
   };
 }

@@ -10,7 +10,7 @@ interface Job {
 }
 
 /** How long one frame may be kept busy, in milliseconds; 16.7 are there at 60 frames a second. */
-const BUDGET = { calm: 9, busy: 3.5 };
+const BUDGET = { calm: 9, busy: 2.5 };
 
 /** Jobs by name; one name never has two at once. */
 export class Background {

@@ -10,6 +10,8 @@ import { trainer } from "./trainer.svelte";
 
 /** Values of F at evenly spaced places from A to B. */
 export const PLACES = 61;
+/** The same while the network trains. */
+const COARSE = 25;
 
 /** What takes less, in milliseconds, is done at once. */
 const AT_ONCE = 4;
@@ -24,15 +26,16 @@ class Curve {
     if (!lab.move) {
       background.stop("curve");
       this.values = null;
-    } else if (cost * PLACES < AT_ONCE) for (const _ of this.work(a, b, f));
-    else if (trainer.running) background.follow("curve", () => this.work(lab.a, lab.b, f));
+    } else if (trainer.running)
+      background.follow("curve", () => this.work(lab.a, lab.b, f, COARSE));
+    else if (cost * PLACES < AT_ONCE) for (const _ of this.work(a, b, f));
     else background.restart("curve", () => this.work(a, b, f));
   }
 
-  private *work(a: Parameters, b: Parameters, f: (p: Parameters) => number): Work {
-    const values = new Float64Array(PLACES);
-    for (let k = 0; k < PLACES; k++) {
-      values[k] = f(interpolate(a, b, k / (PLACES - 1)));
+  private *work(a: Parameters, b: Parameters, f: (p: Parameters) => number, places = PLACES): Work {
+    const values = new Float64Array(places);
+    for (let k = 0; k < places; k++) {
+      values[k] = f(interpolate(a, b, k / (places - 1)));
       yield;
     }
     this.values = values;
@@ -50,6 +53,7 @@ export const curve = new Curve();
 /** What the midpoint says about convexity. */
 export interface Verdict {
   readonly kind: "refuted" | "nothing" | "none";
+  /** With quantities between asterisks. */
   readonly text: string;
 }
 
@@ -64,24 +68,24 @@ export function verdict(): Verdict {
         }
       : {
           kind: "none",
-          text: "Exchange two nodes of a layer: the curve from A to B appears here.",
+          text: "Exchange two nodes of a layer: the curve from *A* to *B* appears here.",
         };
   if (!lab.distinct)
     return {
       kind: "nothing",
-      text: `${sentence()} are the same, edge by edge: exchanging them changes nothing, B is A, and the curve is flat.`,
+      text: `${sentence()} are the same, edge by edge: exchanging them changes nothing, *B* is *A*, and the curve is flat.`,
     };
   const chord = (lossA + lossB) / 2;
   const bump = lossMiddle - chord;
   if (bump > 0 && !equalToRounding(lossMiddle, chord))
     return {
       kind: "refuted",
-      text: `Halfway the loss is ${short(bump)} higher than at both ends. A convex function cannot do that: F is not convex.`,
+      text: `Halfway the loss is ${short(bump)} higher than at both ends. A convex function cannot do that: *F* is not convex.`,
     };
   const tail =
     steps === 0
       ? "These are first, random weights, where many exchanges have no bump: train, and it grows."
-      : "This one exchange refutes nothing; it does not show that F is convex either. Try another pair.";
+      : "This one exchange refutes nothing; it does not show that *F* is convex either. Try another pair.";
   return { kind: "nothing", text: `Halfway the loss is not higher than at both ends. ${tail}` };
 }
 

@@ -2,6 +2,7 @@
 
 import { forward } from "../../core/network";
 import { lab } from "./lab.svelte";
+import { trainer } from "./trainer.svelte";
 
 export interface Frame {
   /** From and to, per input. */
@@ -29,7 +30,7 @@ class Fields {
       return { x, y: [0, 0], resolution, inputs };
     }
     const y = extent(dataset.x, 2, 1);
-    const resolution = lab.cost > 0.6 ? 32 : 44;
+    const resolution = trainer.running || lab.cost > 0.6 ? 28 : 44;
     const inputs = new Float64Array(2 * resolution * resolution);
     for (let k = 0; k < resolution * resolution; k++) {
       inputs[2 * k] = along(x, k % resolution, resolution);

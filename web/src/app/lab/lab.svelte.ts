@@ -56,6 +56,8 @@ class Lab {
   tour = $state(0);
 
   picked = $state.raw<Node | null>(null);
+  /** The node in the reader's hand, and the one under it. */
+  carried = $state.raw<{ readonly node: Node; readonly over: Node | null } | null>(null);
   edge = $state.raw<Edge | null>(null);
   travel = $state.raw<Travel | null>(null);
   /** The pair with the highest midpoint, once it has been searched for. */
@@ -68,7 +70,7 @@ class Lab {
   /** How far the drawing is on its way from `source` to the shown network. */
   private source = $state.raw<Parameters | null>(null);
   private way = $state(1);
-  private halt: () => void = () => {};
+  private stopMotion: () => void = () => {};
 
   readonly dataset: Dataset = $derived(
     dataOf({ ...DEFAULTS, data: this.data, own: this.own, ...this.drawn() }),
@@ -87,12 +89,14 @@ class Lab {
   readonly middle: Parameters = $derived(interpolate(this.a, this.b, 0.5));
   readonly mean: Parameters = $derived(average(this.a));
   readonly distinct = $derived(this.move !== null && !equal(this.a, this.b));
+  private readonly through = $derived(plane(this.a, this.b, this.mean));
   /** A, B and the average; where these lie on one line, the start of the training instead of the average. */
-  readonly plane: Plane = $derived.by(() => {
-    const through = plane(this.a, this.b, this.mean);
-    return through.proper ? through : plane(this.a, this.b, initial(this.architecture, this.seed));
-  });
-  readonly planeHasMean = $derived(plane(this.a, this.b, this.mean).proper);
+  readonly plane: Plane = $derived.by(() =>
+    this.through.proper
+      ? this.through
+      : plane(this.a, this.b, initial(this.architecture, this.seed)),
+  );
+  readonly planeHasMean = $derived(this.through.proper);
 
   /** The network on screen. */
   readonly shown: Parameters = $derived.by(() => {
@@ -132,6 +136,7 @@ class Lab {
 
   /** New first weights for the present settings. */
   begin(): void {
+    this.halt();
     this.a = initial(this.architecture, this.seed);
     this.steps = 0;
     this.look({ t: this.t });
@@ -185,13 +190,21 @@ class Lab {
 
   /** Look at A or B, whichever is nearer, since only these are the same function. */
   settle(): void {
+    this.halt();
     const near = this.t >= 0.5 && !this.averaged && !this.place && this.move ? 1 : 0;
     this.look({ t: near });
   }
 
   forget(): void {
+    this.halt();
     this.move = null;
     this.look({ t: 0 });
+  }
+
+  /** What moves by itself has arrived. */
+  private halt(): void {
+    this.stopMotion();
+    this.stopMotion = () => {};
   }
 
   // places ------------------------------------------------------------------------------------------------------
@@ -209,16 +222,21 @@ class Lab {
     this.look(at);
     this.source = from;
     this.way = 0;
-    this.halt = animate(milliseconds, (k) => {
+    const stop = animate(milliseconds, (k) => {
       this.way = eased(k);
     });
+    this.stopMotion = () => {
+      stop();
+      this.source = null;
+      this.way = 1;
+    };
   }
 
   /** Move along the segment to `t`. */
   slide(t: number, milliseconds = 1200): void {
     this.halt();
     const from = this.averaged || this.place ? 0 : this.t;
-    this.halt = animate(milliseconds, (k) => {
+    this.stopMotion = animate(milliseconds, (k) => {
       this.look({ t: k === 1 ? t : from + (t - from) * eased(k) });
     });
   }
@@ -280,6 +298,14 @@ class Lab {
   }
 
   // what is said ------------------------------------------------------------------------------------------------
+
+  /** What the network on screen is called. */
+  readonly name = $derived.by(() => {
+    if (this.averaged) return "*ø*, the average";
+    if (this.place) return "at the point";
+    if (!this.move || this.t === 0) return "*A*";
+    return this.t === 1 ? "*B*" : `at *t* = ${this.t.toFixed(2)}`;
+  });
 
   say(text: string): void {
     this.said = text;

@@ -14,6 +14,8 @@ export interface Relief {
   readonly values: Float64Array;
   readonly low: number;
   readonly high: number;
+  /** F at A, when it was computed. */
+  readonly level: number;
 }
 
 const RESOLUTIONS = [14, 28, 56];
@@ -52,6 +54,7 @@ class Landscape {
     f: (p: Parameters) => number,
     resolutions: readonly number[],
   ): Work {
+    const level = f(plane.point(0, 0));
     for (const resolution of resolutions) {
       const values = new Float64Array(resolution * resolution);
       let low = Number.POSITIVE_INFINITY;
@@ -66,7 +69,7 @@ class Landscape {
         high = Math.max(high, values[k] as number);
         yield;
       }
-      this.relief = { bounds, resolution, values, low, high };
+      this.relief = { bounds, resolution, values, low, high, level };
     }
   }
 }

@@ -16,6 +16,9 @@ export interface Palette {
   readonly heights: readonly [Rgb, Rgb, Rgb];
   /** 511 colours from the most negative value over zero to the most positive one. */
   readonly diverging: Uint8ClampedArray;
+  /** Families of fonts. */
+  readonly sans: string;
+  readonly serif: string;
 }
 
 export type Rgb = readonly [number, number, number];
@@ -79,6 +82,8 @@ function read(dark: boolean): Palette {
     accent: colour("accent"),
     heights: [colour("low"), colour("middle"), colour("high")],
     diverging: table(negative, neutral, positive),
+    sans: style.getPropertyValue("--sans"),
+    serif: style.getPropertyValue("--serif"),
   };
 }
 

@@ -6,9 +6,9 @@ import { background } from "./background";
 import { lab } from "./lab.svelte";
 
 /** Steps and milliseconds that one frame may take. */
-const FRAME = { steps: 6, milliseconds: 6 };
+const FRAME = { steps: 5, milliseconds: 4 };
 /** How many losses are remembered. */
-const KEPT = 600;
+const KEPT = 240;
 
 class Trainer {
   running = $state(false);

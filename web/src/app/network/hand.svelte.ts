@@ -20,9 +20,6 @@ const SHAKE = 5;
 
 export class Hand {
   readonly carry = new Carry();
-  /** The node being carried, and the one it would be exchanged with. */
-  held = $state.raw<Node | null>(null);
-  target = $state.raw<Node | null>(null);
   /** The carried node is over one of another layer. */
   refused = $state(false);
   private drag: Drag | null = null;
@@ -56,7 +53,7 @@ export class Hand {
       trainer.stop();
       lab.settle();
       lab.picked = null;
-      this.held = { layer: drag.spot.layer, index: drag.spot.index };
+      lab.carried = { node: nodeAt(drag.spot), over: null };
     }
     this.carry.hold(drag.spot, dx, dy);
     this.aim(drag.spot, drag.spot.x + dx, drag.spot.y + dy);
@@ -64,7 +61,8 @@ export class Hand {
   }
 
   up(event: PointerEvent): void {
-    const { drag, target } = this;
+    const { drag } = this;
+    const target = lab.carried?.over ?? null;
     if (!drag || event.pointerId !== drag.pointer) return;
     this.drag = null;
     if (!drag.moved) return;
@@ -78,8 +76,7 @@ export class Hand {
       this.carry.send(drag.spot, [0, 0]);
       if (this.refused) lab.say("Only nodes of the same layer can be exchanged.");
     }
-    this.held = null;
-    this.target = null;
+    lab.carried = null;
     this.refused = false;
     this.repaint();
   }
@@ -97,12 +94,12 @@ export class Hand {
   private aim(spot: Spot, x: number, y: number): void {
     const nearest = this.nearest(spot, x, y);
     this.refused = nearest !== null && nearest.layer !== spot.layer;
-    const target = nearest && !this.refused ? nearest : null;
-    if (target?.index === this.target?.index) return;
-    if (this.target)
-      this.carry.send(spotOf(this.layout(), this.target.layer, this.target.index), [0, 0]);
-    if (target) this.carry.send(target, [spot.x - target.x, spot.y - target.y]);
-    this.target = target && { layer: target.layer, index: target.index };
+    const over = nearest && !this.refused ? nodeAt(nearest) : null;
+    const before = lab.carried?.over ?? null;
+    if (over?.index === before?.index) return;
+    if (before) this.carry.send(spotOf(this.layout(), before.layer, before.index), [0, 0]);
+    if (over && nearest) this.carry.send(nearest, [spot.x - nearest.x, spot.y - nearest.y]);
+    lab.carried = { node: nodeAt(spot), over };
   }
 
   private nearest(spot: Spot, x: number, y: number): Spot | null {
@@ -117,6 +114,10 @@ export class Hand {
     }
     return best;
   }
+}
+
+function nodeAt({ layer, index }: Spot): Node {
+  return { layer, index };
 }
 
 export function exchange(layer: number, i: number, j: number, carried = false): void {

@@ -29,7 +29,7 @@ export function layout(architecture: Architecture, width: number, height: number
   const top = 20;
   const bottom = height - 12;
   const left = image ? 14 : 40;
-  const right = width - (outputs > 1 ? 74 : 64);
+  const right = width - (outputs > 3 ? 34 : 76);
   const cell = image
     ? Math.min(13, (bottom - top) / Math.ceil(inputs / side(inputs)), width / 34)
     : 0;

@@ -2,7 +2,7 @@
 
 import type { Layer, Parameters } from "../../core/types";
 import type { Edge } from "../lab/lab.svelte";
-import { css, type Palette } from "../lab/theme.svelte";
+import { css, mix, type Palette } from "../lab/theme.svelte";
 import type { Carry } from "./carry";
 import type { Layout, Spot } from "./layout";
 import type { Album } from "./pictures";
@@ -20,7 +20,8 @@ export interface Scene {
   readonly edge: Edge | null;
   /** What is written at a node; empty for nothing. */
   readonly name: (spot: Spot) => string;
-  readonly classes: boolean;
+  /** How bright an input is, from 0 to 1, where the inputs are the pixels of an image. */
+  readonly pixel: (index: number) => number;
   readonly now: number;
 }
 
@@ -39,7 +40,11 @@ export function draw(context: CanvasRenderingContext2D, scene: Scene): void {
     parameters.forEach((layer, map) => {
       edges(context, scene, layer, map, "bright");
     });
-  for (const column of layout.columns) for (const spot of column) node(context, scene, spot);
+  const lit = (spot: Spot): boolean => scene.bright.has(`${spot.layer}.${spot.index}`);
+  const spots = layout.columns.flat();
+  // What is carried passes over the others.
+  for (const spot of spots) if (!lit(spot)) node(context, scene, spot);
+  for (const spot of spots) if (lit(spot)) node(context, scene, spot);
   if (scene.edge) label(context, scene, scene.edge);
 }
 
@@ -109,7 +114,9 @@ function node(context: CanvasRenderingContext2D, scene: Scene, spot: Spot): void
   }
   context.beginPath();
   context.roundRect(-size / 2, -size / 2, size, size, pixel ? 1 : Math.min(9, size * 0.22));
-  context.fillStyle = css(pixel ? palette.sunk : palette.card);
+  context.fillStyle = css(
+    pixel ? mix(palette.sunk, palette.ink, scene.pixel(spot.index)) : palette.card,
+  );
   context.fill();
   context.shadowBlur = 0;
   if (picture) {
@@ -152,11 +159,10 @@ function name(
   const text = scene.name(spot);
   if (!text) return;
   const hidden = spot.layer >= 0 && spot.layer < scene.parameters.length - 1;
-  const style = getComputedStyle(context.canvas);
   context.fillStyle = css(scene.palette.ink2);
   if (hidden) {
     const small = spot.size < 30;
-    context.font = `${small ? 9.5 : 12}px ${style.fontFamily}`;
+    context.font = `${small ? 9.5 : 12}px ${scene.palette.sans}`;
     context.textAlign = "left";
     context.textBaseline = "alphabetic";
     context.fillText(
@@ -166,8 +172,13 @@ function name(
     );
     return;
   }
-  context.font = `13px ${style.fontFamily}`;
+  context.font = `13px ${scene.palette.sans}`;
   context.textBaseline = "middle";
+  if (/^\d$/.test(text) && !scene.album[spot.layer + 1]?.[spot.index]) {
+    context.textAlign = "center";
+    context.fillText(text, x, y + 1);
+    return;
+  }
   context.textAlign = spot.layer < 0 ? "right" : "left";
   context.fillText(text, x + (spot.layer < 0 ? -1 : 1) * (spot.size / 2 + 7), y);
 }
@@ -182,7 +193,7 @@ function label(context: CanvasRenderingContext2D, scene: Scene, edge: Edge): voi
   const weight = layer.weight[edge.to * layer.columns + edge.from] as number;
   const [x0, y0, x1, y1] = ends(scene, from, to);
   const text = `${weight < 0 ? "−" : "+"}${Math.abs(weight).toFixed(2)}`;
-  context.font = `600 13px ${getComputedStyle(context.canvas).fontFamily}`;
+  context.font = `600 13px ${palette.sans}`;
   context.textAlign = "center";
   context.textBaseline = "middle";
   const [x, y] = [(x0 + x1) / 2, (y0 + y1) / 2];

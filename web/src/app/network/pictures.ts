@@ -96,7 +96,7 @@ function glances(layer: Layer, palette: Palette): Picture[] {
     const { picture, context } = canvas(`1.${k}`, 8, 8);
     const image = context.createImageData(8, 8);
     for (let at = 0; at < 64; at++)
-      paint(image.data, at, (layer.weight[k * 64 + at] as number) / scale, palette);
+      paint(image.data, at, (1.5 * (layer.weight[k * 64 + at] as number)) / scale, palette);
     context.putImageData(image, 0, 0);
     return picture;
   });

@@ -53,7 +53,7 @@ function winner(
 ): void {
   const own = Array.from(outputs.subarray(at * classes, (at + 1) * classes));
   const top = Math.max(...own);
-  const best = own.indexOf(top);
+  const best = Math.max(0, own.indexOf(top));
   const second = Math.max(...own.filter((_, k) => k !== best));
   const sure = 1 - Math.exp(-(top - second));
   const [r, g, b] = mix(palette.neutral, classColour(best, palette), 0.2 + 0.5 * sure);
@@ -126,7 +126,7 @@ export function drawFit(
     context.lineTo(width, y(tick));
     context.stroke();
     context.fillStyle = css(palette.ink2);
-    context.font = `11px ${getComputedStyle(context.canvas).fontFamily}`;
+    context.font = `11px ${palette.sans}`;
     context.fillText(String(tick).replace("-", "−"), 4, y(tick) - 3);
   }
   for (let s = 0; s < data.samples; s++) {

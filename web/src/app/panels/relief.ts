@@ -22,7 +22,6 @@ export function drawRelief(
   context: CanvasRenderingContext2D,
   size: number,
   relief: Relief,
-  level: number,
   palette: Palette,
 ): void {
   const n = relief.resolution;
@@ -40,7 +39,7 @@ export function drawRelief(
     context.lineWidth = 0.75;
     context.stroke();
   });
-  const own = generator.contour(values, level).coordinates.flat();
+  const own = generator.contour(values, relief.level).coordinates.flat();
   context.beginPath();
   for (const ring of own) trace(context, ring, n, size);
   context.strokeStyle = css(palette.accent);

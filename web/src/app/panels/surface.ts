@@ -61,7 +61,7 @@ export function drawSurface(
     }
   quads.sort((a, b) => b.depth - a.depth);
   for (const { corners, lift, slope } of quads) {
-    const shade = Math.max(-0.22, Math.min(0.22, -0.05 * slope));
+    const shade = Math.max(-0.22, Math.min(0.22, -0.035 * slope));
     const base = heightColour(palette, 0.08 + 0.85 * lift);
     const colour = css(shade < 0 ? mix(base, palette.ink, -shade) : mix(base, palette.card, shade));
     context.fillStyle = colour;
@@ -99,7 +99,7 @@ function overlay(
     context.lineTo(x, y);
   }
   context.stroke();
-  context.font = `italic 600 16px ${getComputedStyle(document.documentElement).getPropertyValue("--serif")}`;
+  context.font = `italic 600 16px ${palette.serif}`;
   for (const { name, at, loss } of marks) {
     const [x, y] = where(at, loss);
     context.beginPath();
@@ -125,7 +125,7 @@ function projection(size: number, { turn, tilt }: View) {
     const away = s * x + c * y;
     const up = (z - 0.4) * TALL;
     const depth = away * tc - up * ts;
-    const zoom = (size * 0.86) / (1 + 0.28 * depth);
+    const zoom = (size * 0.67) / (1 + 0.28 * depth);
     return [size / 2 + across * zoom, size / 2 - (away * ts + up * tc) * zoom, depth];
   };
 }

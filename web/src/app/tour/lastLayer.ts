@@ -9,18 +9,29 @@ export function lastExchanged(): { p: Parameters; i: number; j: number } | null 
   const layer = lab.hidden.length - 1;
   const n = lab.hidden[layer] as number;
   if (n < 2) return null;
-  const { move, suggestion } = lab;
-  const pair =
-    move?.kind === "swap" && move.layer === layer
-      ? move
-      : suggestion && suggestion.layer === layer
-        ? suggestion
-        : { i: 0, j: 1 };
-  const last = swap(lab.a, layer, pair.i, pair.j).at(-1) as Layer;
-  return { p: [...lab.a.slice(0, -1), last], i: pair.i, j: pair.j };
+  const { i, j } = furthest(lab.a.at(-1) as Layer);
+  const last = swap(lab.a, layer, i, j).at(-1) as Layer;
+  return { p: [...lab.a.slice(0, -1), last], i, j };
 }
 
-/** F from `a` to `b`, and a bit beyond on both sides. */
+/** The two nodes whose outgoing weights differ most: with them the curve is bent most. */
+function furthest({ rows, columns, weight }: Layer): { i: number; j: number } {
+  let best = { i: 0, j: 1 };
+  let most = -1;
+  for (let i = 0; i < columns; i++)
+    for (let j = i + 1; j < columns; j++) {
+      let sum = 0;
+      for (let r = 0; r < rows; r++)
+        sum += ((weight[r * columns + i] as number) - (weight[r * columns + j] as number)) ** 2;
+      if (sum > most) {
+        most = sum;
+        best = { i, j };
+      }
+    }
+  return best;
+}
+
+/** F at evenly spaced places from `a` to `b`. */
 export function between(
   f: (p: Parameters) => number,
   a: Parameters,
