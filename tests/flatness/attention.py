@@ -120,14 +120,12 @@ NETWORKS = (
     Network(
         "rotary in one plane", "RoPE", lambda: Attention(6, 5, 2, 4, 2, rotary=2), example((3, 5, 6)),
         (2, 0, 16, 2, 2), "for each of 2 heads one plane: 4; GL(2) on the rest of q·k: 8; GL(2) on v·o: 8",
-        missing=(0, 0, 0, 2, 0), awaits="an angle of the only plane, whose halves have no index",
     ),
     Network(
         "norms of queries and keys", "QK-norm with gain", lambda: Attention(5, 4, 2, 3, 2, norm=True),
         example((3, 4, 5)), (3, 0, 8, 0, 12),
         "the two gains, which heads share, against each other: 3; GL(2) on v·o: 8; signs of 12 rows and 6 gains, "
         "less 6 products that must stay",
-        missing=(0, 0, 0, 0, 2), awaits="signs of one dimension in one head only",
     ),
     Network(
         "table of relative positions", "relative-position tables, ALiBi",
@@ -138,7 +136,6 @@ NETWORKS = (
         "table of distances", "relative-position tables, ALiBi", lambda: Attention(5, 3, 2, 2, 3, distances=4),
         example((3, 4, 5)), (0, 2, 26, 0, 0),
         "softmax forgets a number added to all of a head's distances: 2; GL(2) and GL(3): 26",
-        missing=(0, 2, 0, 0, 0), awaits="a number for a whole row of a table that is looked up at several places",
     ),
     Network(
         "slopes of distances", "relative-position tables, ALiBi", lambda: Attention(5, 3, 2, 2, 3, slopes=True),

@@ -24,8 +24,8 @@ class Network:
         explained: dimension of the orbit among trainable entries; by default the sum of the parts without the signs.
         measured: flat directions, where there are more than the group explains.
         reason: the mathematics of that difference.
-        missing: of the parts, what inference does not find yet; ``awaits`` says why.
-        awaits: the rule that is missing.
+        missing: of the parts, what inference leaves out.
+        awaits: why.
         loss: whether it is about the log-softmax of the outputs.
         seeds: at most so many random parameters are looked at.
     """

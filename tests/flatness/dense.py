@@ -45,7 +45,10 @@ class Adapted(nn.Module):
 
 BENT, ODD = "ReLU, LeakyReLU, PReLU", "tanh, erf, softsign, any odd φ"
 GATED, SMOOTH = "SwiGLU, GeGLU, GLU", "GELU, SiLU, softplus, hardswish"
-RECIPROCAL = "a slope that goes over into its reciprocal"
+RECIPROCAL = (
+    "the slope goes over into its reciprocal, and a slope of 0, as that of ReLU, has none: no group of these acts on "
+    "all parameters"
+)
 SMALL = "layer-scale, squeeze-excite, weight-norm, LoRA"
 
 NETWORKS = (
@@ -117,7 +120,6 @@ NETWORKS = (
             lambda m, x: m.down(F.gelu(m.up(x))) + m.past(x), up=L(3, 5), down=L(5, 2), past=L(3, 2, bias=False)
         ),
         example((6, 3)), (0, 0, 0, 0, 5), "φ(z) = φ(−z) + z: a unit is turned over, and the map beside it takes up z",
-        missing=(0, 0, 0, 0, 5), awaits="what is left over when a unit is turned over, where it depends on the data",
     ),
     Network(
         "cube", "x^d", lambda: hidden(lambda z: z**3, 3, 5, 2), example((6, 3)),
@@ -149,8 +151,7 @@ NETWORKS = (
     ),
     Network(
         "bilinear", GATED, lambda: gated(lambda z: z, 5, 3, 4), example((6, 5)),
-        (6, 0, 0, 0, 6), "two scales and two signs for each of 3 units", missing=(6, 0, 0, 0, 6),
-        awaits="two branches of one shape are read as one tensor, and what moves them apart is lost",
+        (6, 0, 0, 0, 6), "two scales and two signs for each of 3 units",
     ),
     Network(
         "weight norm", SMALL, lambda: seq(weight_norm(L(3, 5)), nn.ReLU(), L(5, 3)), example((6, 3)),
@@ -158,12 +159,13 @@ NETWORKS = (
     ),
     Network(
         "LoRA", SMALL, lambda: Adapted(False), example((6, 5)),
-        (7, 0, 9, 0, 0), "GL(3) between the pair; ReLU's 7 scales would move the frozen map", explained=9,
+        (7, 36, 9, 0, 0), "GL(3) between the pair; ReLU's 7 scales would move the frozen map, and so would 36 shifts",
+        explained=9,
     ),
     Network(
-        "LoRA, all trained", SMALL, lambda: Adapted(True), example((6, 5)), (7, 27, 9, 0, 0),
-        "the map takes up whatever is added to the pair: 15 + 21, of which GL(3) makes 9; ReLU: 7",
-        missing=(0, 27, 0, 0, 0), awaits="what is added to one factor of a product and taken off beside it",
+        "LoRA, all trained", SMALL, lambda: Adapted(True), example((6, 5)), (7, 36, 9, 0, 0),
+        "the map takes up whatever is added to the pair: 15 + 21, in which the 9 directions of GL(3) are; ReLU: 7",
+        explained=43,
     ),
     Network(
         "layer scale", SMALL,

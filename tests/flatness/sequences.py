@@ -28,9 +28,9 @@ def experts(router: Callable[[torch.Tensor], torch.Tensor]) -> nn.Module:
     return model(forward, router=L(4, 3), experts=nn.ModuleList(parts))
 
 
-def best(scores: torch.Tensor) -> torch.Tensor:
-    """Softmax of the two largest."""
-    return scores.masked_fill(scores < scores.topk(2, -1).values[:, 1:], -1e9).softmax(-1)
+def best(scores: torch.Tensor, other: float = -torch.inf) -> torch.Tensor:
+    """Softmax of the two largest; what takes the place of the others goes through it, too."""
+    return scores.masked_fill(scores < scores.topk(2, -1).values[:, 1:], other).softmax(-1)
 
 
 def stacked() -> nn.Module:
@@ -73,7 +73,12 @@ NETWORKS = (
     Network(
         "experts, softmax of the best two", "mixture of experts", lambda: experts(best), example((12, 4)),
         (9, 5, 0, 0, 0), "the same as for all: which two are best does not depend on what is added to all",
-        missing=(0, 5, 0, 0, 0), awaits="a threshold that is one of the scores",
+    ),
+    Network(
+        "experts, the others at −10⁹", "mixture of experts", lambda: experts(lambda z: best(z, -1e9)),
+        example((12, 4)), (9, 0, 0, 0, 0), "ReLU scales of 3 experts of 3 units", measured=14,
+        reason="e to the power of −10⁹ is zero to every computer, so that the 5 shifts of the softmax of the best two "
+        "are measured; but it is no zero, and no shift of the scores leaves it alone",
     ),
     Network(
         "experts in one tensor", "mixture of experts", stacked, example((6, 3)),

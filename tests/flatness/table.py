@@ -35,16 +35,14 @@ more flat directions than generic ones, as where a unit of ReLU is dead; these a
 
 Below are {count} small networks, at least one for every row of the catalogue of symmetries. Each was worked out by
 hand, and tests hold every number. {same} have all their flat directions explained. {reasons} have more than any group
-of the known kinds moves, for a mathematical reason that stands there. In {gaps} something is **not found yet**. In none
+of the known kinds moves, for a mathematical reason that stands there. In {gaps} something is **left out**. In none
 does the group claim what is not flat.
 
 Signs are no flat directions, so measuring does not see them. They are checked by force instead: of 22 networks with at
 most 16 numbers all changes of signs are tried, of 8 activation functions all ways to turn units over, and those that
 keep the function must be the elements of the group (`tests/flatness/test_by_force.py`).
 
-## What is not found yet
-
-All of this is left out, never claimed wrongly.
+## What is left out
 
 {missing}
 
@@ -62,16 +60,16 @@ page.
 
 
 def missing() -> str:
-    """What is not found, and in which networks."""
+    """What is left out, and in which networks."""
     found: dict[str, list[str]] = {}
     for case in NETWORKS.values():
         if case.awaits:
             found.setdefault(case.awaits, []).append(f"{case.name} ({gone(case)})")
-    return "\n".join(f"* {awaits}: {', '.join(names)};" for awaits, names in found.items())[:-1] + "."
+    return "\n".join(f"* {', '.join(names)}, because {awaits};" for awaits, names in found.items())[:-1] + "."
 
 
 def gone(case: Network) -> str:
-    """How much of a network is not found."""
+    """How much of a network is left out."""
     flat, signs = sum(case.missing[:4]), case.missing[4]
     parts = [f"{flat} flat directions"] if flat else []
     return " and ".join([*parts, f"{signs} sign{'s' * (signs > 1)}"] if signs else parts)
@@ -83,7 +81,7 @@ def row(case: Network, found: Audit) -> str:
     if case.reason:
         why.append(f"**More, because** {case.reason}.")
     if case.awaits:
-        why.append(f"**Not found yet**, {gone(case)}: {case.awaits}.")
+        why.append(f"**Left out**, {gone(case)}, because {case.awaits}.")
     cells = [
         case.name + (" (loss)" if case.loss else ""),
         case.row,

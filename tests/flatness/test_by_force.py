@@ -30,14 +30,12 @@ class Tiny:
         build: makes it.
         inputs: makes its inputs.
         bits: of the signs that keep the function, by hand.
-        missing: how many of these are not found yet.
         batched: whether many parameters can be tried at once.
     """
 
     build: Callable[[], nn.Module]
     inputs: Callable[[], Inputs]
     bits: int
-    missing: int = 0
     batched: bool = True
 
 
@@ -97,7 +95,7 @@ SIGNED = {
     "cube": Tiny(lambda: model(lambda m, x: m.b(m.a(x) ** 3), a=L(2, 3), b=L(3, 1)), FLAT, 3),
     "swiglu": Tiny(gated(F.silu), LINE, 2),
     "gate of tanh": Tiny(gated(torch.tanh), LINE, 4),
-    "product": Tiny(gated(lambda z: z, bias=False), LINE, 4, missing=4),
+    "product": Tiny(gated(lambda z: z, bias=False), LINE, 4),
     "rms norm": Tiny(lambda: seq(L(2, 2), RMS(2, gain=True), L(2, 1)), FLAT, 4),
     "layer norm": Tiny(lambda: seq(L(1, 3, bias=False), nn.LayerNorm(3), L(3, 1)), LINE, 4),
     "batch norm": Tiny(lambda: seq(L(1, 2), nn.BatchNorm1d(2), L(2, 1)), LINE, 4),
@@ -165,7 +163,7 @@ def test_signs_are_all_that_keep_the_function(name: str) -> None:
     for values in elements(group):
         image = group.element(values=values).act(dict(net.state_dict()))
         found.add(tuple(torch.cat([(image[key] / x).flatten() for key, x in params.items()]).round().tolist()))
-    assert found <= right and len(found) == 2**group.sign_bits == 2 ** (case.bits - case.missing)
+    assert found <= right and len(found) == 2**group.sign_bits == 2**case.bits
 
 
 # units that are turned over ------------------------------------------------------------------------------------------
@@ -219,7 +217,7 @@ def told(params: Params, shift: float) -> tuple[float, ...]:
     return tuple(round(x, 9) + 0.0 for x in every.tolist())
 
 
-# what is not found yet ------------------------------------------------------------------------------------------------
+# what is left out, and what is left over -----------------------------------------------------------------------------
 def test_slopes_go_over_into_their_reciprocals() -> None:
     """(w, b, a, v) → (−w, −b, 1/a, −a·v) keeps a unit of PReLU, and the group does not contain it."""
     net, inputs, group = made(lambda: seq(L(2, 3), nn.PReLU(3), L(3, 1)), FLAT)
@@ -234,7 +232,7 @@ def test_slopes_go_over_into_their_reciprocals() -> None:
 
 
 def test_a_map_beside_gelu_takes_up_what_is_left_over() -> None:
-    """φ(z) = φ(−z) + z: (w, b) → −, and v·w goes to the map beside it; the group does not contain it."""
+    """φ(z) = φ(−z) + z: (w, b) → −, and v·w goes to the map beside it: one sign of the group for each unit."""
     net, inputs, group = made(
         lambda: model(
             lambda m, x: m.down(F.gelu(m.up(x))) + m.past(x), up=L(2, 3), down=L(3, 1), past=L(2, 1, bias=False)
@@ -248,4 +246,7 @@ def test_a_map_beside_gelu_takes_up_what_is_left_over() -> None:
     image["past.weight"] += params["down.weight"][:, 1:2] * params["up.weight"][1:2]
     image["down.bias"] += params["down.weight"][:, 1] * params["up.bias"][1]
     before, after = (functional_call(net, each, inputs) for each in (params, image))
-    assert torch.allclose(before, after, atol=1e-12) and group.sign_bits == 0
+    assert torch.allclose(before, after, atol=1e-12) and group.sign_bits == 3
+    (family,) = group.continuous.flips
+    moved = group.element(values={family.name: torch.tensor([False, True, False])}).act(params)
+    assert all(torch.allclose(moved[key], image[key], atol=1e-12) for key in image)

@@ -151,7 +151,6 @@ FORMS = {
     "partly rotary": Form(
         lambda: Heads(5, 2, 2, bias=False, dim=5, turn=2), ATTENDED, (2, 0, 26, 2, 2),
         "one plane for each of 2 heads, GL(3) on the rest, GL(2) on v·o", kinds=("general", "general"),
-        missing=(0, 0, 0, 2, 0), awaits="rotations of planes next to entries that do not turn",
     ),
     "norms of queries and keys": Form(
         lambda: Heads(5, 2, 2, bias=True, norm=True), ATTENDED, (0, 4, 14, 0, 0),
@@ -160,7 +159,7 @@ FORMS = {
     ),
     "class token": Form(
         Classified, example((3, 4, 4)), (0, 10, 26, 0, 5), "keys in two runs: as attention; signs of 5 tanh",
-        kinds=("general", "general"), missing=(0, 6, 0, 0, 0), awaits="one bias of keys that lie in several runs",
+        kinds=("general", "general"),
     ),
     "multihead": Form(
         multihead(True, two=False), example((3, 4, 6)), (0, 12, 36, 0, 0), "one weight for q, k and v",
@@ -195,7 +194,10 @@ FORMS = {
         Adapted, example((6, 5)), (0, 0, 9, 0, 0), "GL(3); signs would move the frozen map", kinds=("general",),
         scope=("a", "b", "out.*"),
     ),
-    "low rank": Form(Adapted, example((6, 5)), (0, 0, 9, 0, 7), "GL(3); signs of 7 tanh", kinds=("general",)),
+    "low rank": Form(
+        Adapted, example((6, 5)), (0, 36, 9, 0, 7), "GL(3); the map takes up 15 + 21 of the pair; signs of 7 tanh",
+        kinds=("general",),
+    ),
     "tied": Form(
         lambda: Tied(False), ids(8, 4, 3), (0, 0, 25, 0, 7), "the table and down contragrediently, up against it",
         kinds=("general",),

@@ -58,6 +58,23 @@ REFLECTIONS: dict[str, Callable[[Mapping[str, Any]], Reflection]] = {
 """Functions that are mirrored onto themselves, up to sign and a constant."""
 
 
+TILTS: dict[str, Callable[[Mapping[str, Any]], float]] = {
+    "relu": lambda _: 1.0,
+    "leaky_relu": lambda s: 1.0 + s["slope"],
+    "gelu": lambda _: 1.0,
+    "silu": lambda _: 1.0,
+    "softplus": lambda _: 1.0,
+    "hardswish": lambda _: 1.0,
+}
+"""Functions that are even but for a linear part: ``f(−z) = f(z) − tilt·z`` for all z."""
+
+
+def tilt(settings: Mapping[str, Any]) -> float | None:
+    """The linear part of a function that is even otherwise; None where it is not."""
+    found = TILTS.get(settings["fn"])
+    return None if found is None else found(settings)
+
+
 def reflection(settings: Mapping[str, Any]) -> Reflection | None:
     """How the function of a pointwise node is mirrored; None where it is not, or in the plain way."""
     found = REFLECTIONS.get(settings["fn"])

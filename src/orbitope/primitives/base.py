@@ -34,6 +34,7 @@ class Behaviour:
         even: for each operand whether changing its sign changes nothing; likewise.
         together: operands of which ``homogeneous`` and ``odd`` hold only if all of them are changed alike, as those of
             a maximum; those of an affine form need not be named.
+        choice: operands of which every entry of the value is one, at the same place; the others decide which.
     """
 
     form: Form
@@ -43,6 +44,7 @@ class Behaviour:
     odd: tuple[bool, ...] = ()
     even: tuple[bool, ...] = ()
     together: tuple[int, ...] = ()
+    choice: tuple[int, ...] = ()
 
 
 class Primitive(ABC):

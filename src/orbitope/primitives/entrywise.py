@@ -65,6 +65,7 @@ _CHOICE = Behaviour(
     odd=(False, True, True),
     even=(True, False, False),
     together=(1, 2),
+    choice=(1, 2),
 )
 TRAITS["where"] = Trait("where", _entrywise("where"), lambda _settings: _CHOICE, 3)
 _named("nan_to_num", 0)

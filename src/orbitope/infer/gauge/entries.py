@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +13,9 @@ from orbitope.graph import Node
 from orbitope.infer.gauge.events import Event, Meeting
 from orbitope.infer.gauge.fields import Fields
 from orbitope.infer.gauge.leaves import LabelSlot, Slot, Starts
+
+READING = re.compile(r"@\d+")
+"""Of the names of nodes: which reading of the program they belong to."""
 
 ROOTS = {"sqrt": 0.5, "rsqrt": -0.5}
 """The powers of functions through which a parameter's entries are still known."""
@@ -80,19 +84,26 @@ class Reader:
         return {node.name: k for k, node in enumerate(self.graph)}
 
     @cached_property
+    def _namesakes(self) -> dict[str, list[str]]:
+        """The names of a node in all readings, by its name without any."""
+        found: dict[str, list[str]] = {}
+        for name in self.events:
+            found.setdefault(READING.sub("", name), []).append(name)
+        return found
+
+    @cached_property
     def values(self) -> dict[str, str]:
         """The values that parameters are, by their names."""
         return {node.attributes["parameter"]: node.name for node in self.graph if node.op == "parameter"}
 
     def reading(self, node: Node) -> str:
         """Which reading of the program a node belongs to."""
-        return node.name.partition("@")[2]
+        found = READING.search(node.name)
+        return found[0] if found else ""
 
     def in_every_reading(self, event: Event) -> list[str]:
         """The names of the same node in every reading of the program."""
-        name = event.node.name
-        found = [name, *(f"{name}@{k}" for k in range(2, self.readings + 1))]
-        return [each for each in found if each in self.events]
+        return self._namesakes[READING.sub("", event.node.name)]
 
     def size(self, met: Meeting, slot: Slot) -> int:
         """How many positions a slot of an operand has."""
@@ -165,7 +176,7 @@ class Reader:
     def number(self, met: Meeting) -> float | None:
         """The number that all entries of a value are."""
         tensor = self._constant(met.value)
-        if tensor is None or tensor.dtype == torch.bool or tensor.unique().numel() != 1:
+        if tensor is None or tensor.dtype == torch.bool or tensor.is_complex() or tensor.unique().numel() != 1:
             return None
         return float(tensor.flatten()[0])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from math import prod
 
@@ -14,16 +15,18 @@ from orbitope.infer.gauge.events import Kind
 from orbitope.infer.gauge.fields import Fields
 from orbitope.infer.gauge.frames import Frames, renamed
 from orbitope.infer.gauge.joining import joined
-from orbitope.infer.gauge.laws import mirror_of
-from orbitope.infer.gauge.leaves import Leaves
+from orbitope.infer.gauge.laws import is_product, mirror_of
+from orbitope.infer.gauge.leaves import FEW, Leaves
 from orbitope.infer.gauge.mirrors import Mirroring, carried
 from orbitope.infer.gauge.overlaps import overlaps
 from orbitope.infer.gauge.reasons import reasons
+from orbitope.infer.gauge.rotations import Entry
 from orbitope.infer.gauge.rotations import Rotations as Planes
 from orbitope.infer.gauge.routes import Route
 from orbitope.infer.gauge.seating import Seating
 from orbitope.infer.gauge.shifts import shifts, translation
 from orbitope.infer.gauge.solutions import Solution, Solutions, new
+from orbitope.infer.gauge.tilting import tilted_nodes
 from orbitope.infer.unification import Unification
 from orbitope.infer.words import Atom
 
@@ -38,7 +41,27 @@ def continuous(
         result: the words of its values, as long as units are not fused.
         held: whether a parameter must not change.
     """
-    return _Maker(graph, Seating(result, Leaves(result.words, result.parameters.values())), held).named
+    with _factors_apart(graph, result):
+        return _Maker(graph, Seating(result, Leaves(result.words, result.parameters.values())), held).named
+
+
+@contextmanager
+def _factors_apart(graph: Graph, result: Unification) -> Iterator[None]:
+    """Indices whose product is taken are cut into positions meanwhile: what multiplies one factor divides another."""
+    cut: list[Atom] = []
+    for node in graph:
+        if not is_product(node):
+            continue
+        words = result.values[node.inputs[0]]
+        for word in (result.words.resolve(words[axis]) for axis in node.attributes["axes"]):
+            if len(word) == 1 and isinstance(atom := word[0], Atom) and atom.segments is None and atom.size <= FEW:
+                atom.segments = ((),) * atom.size
+                cut.append(atom)
+    try:
+        yield
+    finally:
+        for atom in cut:
+            atom.segments = None
 
 
 class _Maker:
@@ -99,13 +122,14 @@ class _Maker:
 
     def _mirrors(self, reader: Reader, known: Sequence[tuple[Solution, str]]) -> Iterator[tuple[Solution, Route]]:
         """Flips of units that leave a constant over, where something takes it up."""
-        if not self._has_mirrors():
+        tilted = tilted_nodes(reader)
+        if not tilted and not self._has_mirrors():
             return
-        solutions = Solutions(Fields(self.graph, self.seating, "sign", self.held, mirrored=True))
+        solutions = Solutions(Fields(self.graph, self.seating, "sign", self.held, mirrored=True, tilted=tilted))
         for each in new(self._all(solutions), known, 2):
             if each.atom is None:
                 continue
-            route = carried(reader, solutions.fields, Mirroring(each.atom, each.over, dict(each.powers)), each.unknown)
+            route = carried(reader, solutions.fields, Mirroring(each.atom, each.over, dict(each.powers)), each.choice)
             if route is not None:
                 yield each, route
 
@@ -131,12 +155,17 @@ class _Maker:
         """Pairs of leaves turn where they are scaled alike: the scale says over what."""
         for pairs in Planes(self.fields["scale"].fields).find():
             keys = {entry for pair in pairs for entry in pair}
-            each = next((s for s in scales if keys <= s.powers.keys()), None)
-            if each is None or each.atom is None:
-                continue
-            spots = dict(zip(each.powers, self._spots(each), strict=True))
-            name, space, sizes, _ = self._described(each)
-            yield Rotations(name, space, sizes, tuple((spots[a], spots[b]) for a, b in sorted(pairs)))
+            alone = any(slot is None for *_, slot in keys)  # a single plane: whatever the leaves are scaled along
+            for each in scales:
+                own: list[Entry] = [
+                    (name, starts, None) if alone else (name, starts, s) for name, starts, s in each.powers
+                ]
+                if keys <= set(own) and len(set(own)) == len(own):
+                    spots = dict(zip(own, self._spots(each), strict=True))
+                    name, space, sizes, _ = self._described(each)
+                    ordered = sorted(pairs, key=repr)
+                    yield Rotations(name, space, sizes, tuple((spots[a], spots[b]) for a, b in ordered))
+                    break
 
     # naming --------------------------------------------------------------------------------------------------------
     def _spots(self, each: Solution) -> tuple[Spot, ...]:

@@ -14,7 +14,8 @@ from typing import Literal
 from orbitope.graph import Node
 from orbitope.infer.gauge.entries import Reader
 from orbitope.infer.gauge.events import Event
-from orbitope.infer.gauge.following import is_affine, is_product
+from orbitope.infer.gauge.following import is_affine, is_comparison, is_product
+from orbitope.infer.gauge.laws import adds
 from orbitope.infer.gauge.leaves import Slot, Starts
 from orbitope.infer.gauge.taking import may_take_up
 
@@ -32,6 +33,7 @@ class Fates:
     def __init__(self, reader: Reader) -> None:
         """Backwards through the program: what a value is read by is known before the value is."""
         self.reader = reader
+        self._known: dict[str, frozenset[str]] = {}
         self._told: dict[tuple[str, Starts, bool], Told] = {}
         for node in reversed(reader.graph.nodes):
             if node.op == "output":
@@ -79,9 +81,40 @@ class Fates:
             return "passes"
         if node.op in ("order", "scan"):
             return "level" if node.op == "order" else "open"
+        if (adds(node) or is_comparison(node)) and self._meet_again(node):
+            return "open"
         if is_affine(node):
             return "taken" if may_take_up(self.reader, node) else "passes"
         return "passes" if is_product(node, [k]) or self.reader.hides(node, [k]) else "fails"
+
+    def _meet_again(self, node: Node) -> bool:
+        """Whether one shift may come to both operands, or to one and be taken up by a parameter in the other."""
+        first, second = (self._roots(name) for name in node.inputs)
+        return not first.isdisjoint(second)
+
+    def _roots(self, name: str) -> frozenset[str]:
+        """A value and those that it is linear in, as far as it alone reads the sums that lie between."""
+        if name in self._known:
+            return self._known[name]
+        found, pending = {name}, [name]
+        while pending:
+            node = self.reader.graph.node(pending.pop())
+            if node.op == "parameter" or not self._is_linear(node):
+                continue
+            for inner in node.inputs:
+                if inner not in found:
+                    found.add(inner)
+                    if len(self.reader.fields.readers[inner]) == 1 or self.reader.graph.node(inner).op == "contract":
+                        pending.append(inner)
+        self._known[name] = frozenset(found)
+        return self._known[name]
+
+    def _is_linear(self, node: Node) -> bool:
+        """Whether a node only moves, adds and orders entries, or multiplies them with parameters or one number."""
+        if node.op != "contract" and not is_product(node, [0]):
+            return node.op in ("order", "gather") or is_affine(node)
+        others = [self.reader.fields.origin(name) for name in node.inputs]
+        return any(each.op == "parameter" or (each.op == "constant" and not each.shape) for each in others)
 
     def _passed(self, event: Event, k: int, data: bool, apart: bool) -> Iterator[Slot | None]:
         """What is known of an operand because shifts pass.

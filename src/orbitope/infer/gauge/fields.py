@@ -8,14 +8,14 @@ carry any. All of it follows from the index terms of a primitive and from its de
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 
 from orbitope.graph import Graph, Node, labels
 from orbitope.infer.gauge.events import NONE, Event, Field, Kind, Meeting
-from orbitope.infer.gauge.laws import Law, adds, behaviour_of, ignores_signs, is_square, mirror_of, views
+from orbitope.infer.gauge.laws import Law, adds, behaviour_of, ignores_signs, is_product, is_square, mirror_of, views
 from orbitope.infer.gauge.leaves import LabelSlot, Slot, Starts, Unaligned
 from orbitope.infer.gauge.seating import Gathering, Seat, Seating
 from orbitope.infer.gauge.solver import Form, Solver
@@ -43,6 +43,7 @@ class Fields:
         held: Callable[[str], bool],
         tiny: bool = False,
         mirrored: bool = False,
+        tilted: Collection[str] = (),
     ) -> None:
         """Walk over the program.
 
@@ -54,6 +55,7 @@ class Fields:
             tiny: whether the ε of norms is taken for zero.
             mirrored: whether functions may be mirrored with a constant left over, as in σ(−z) = 1 − σ(z); what becomes
                 of that constant is for the caller to see to.
+            tilted: nodes whose functions may be mirrored too, with a linear part left over, as in φ(−z) = φ(z) − z.
         """
         self.graph = graph
         self.seating = seating
@@ -62,6 +64,7 @@ class Fields:
         self.held = held
         self.tiny = tiny
         self.mirrored = mirrored
+        self.tilted = tilted
         self.solver = Solver(0 if kind in ("scale", "general") else 2)
         self.ones: list[Form] = []
         self.values: dict[str, dict[Starts, Field]] = {}
@@ -151,10 +154,13 @@ class Fields:
         if node.op == "scan":
             self._cell(node, gatherings)
             return
+        if is_product(node) and self._multiplied(node, gatherings):
+            return
         written: set[Starts] = set()
         law = Law(behaviour_of(node, self.tiny), self.kind, len(node.inputs))
-        if self.mirrored and (mirror := mirror_of(node)) is not None:
-            law.coefficients = [int(mirror.sign < 0)]
+        mirror = mirror_of(node) if self.mirrored else None
+        if mirror is not None or node.name in self.tilted:
+            law.coefficients = [int(mirror is not None and mirror.sign < 0)]
             for name in node.inputs:  # only single units are mirrored
                 for each in self.values[name].values():
                     self.solver.zero(each.uniform)
@@ -169,6 +175,32 @@ class Fields:
                 written.add(output.starts)
         for starts, each in self.values[node.name].items():
             each.zero = starts not in written  # nothing but zeros came there
+
+    def _multiplied(self, node: Node, gatherings: Sequence[Gathering]) -> bool:
+        """The fields of a product along axes that are cut into positions: those of all factors together."""
+        mixed = self._uses[node.name].indexing.mixed
+        factors: dict[Starts, list[Meeting]] = {}
+        outputs: dict[Starts, Meeting] = {}
+        for (seat, *_), output, _ in gatherings:
+            if seat is None or any(at[0] in mixed for at in seat.slots):
+                return False
+            factors.setdefault(output.starts, []).append(self._met(seat))
+            outputs[output.starts] = self._met(output)
+        if any(met.field.zero for found in factors.values() for met in found):
+            return False
+        for starts, found in factors.items():
+            output = outputs[starts]
+            output.field.uniform = self.solver.combine([(met.field.uniform, 1) for met in found])
+            for at in {at for met in found for at in met.slots}:
+                forms = [(met.form(at), 1) for met in found]
+                if self.kind in ("general", "orthogonal") or at not in output.slots:
+                    for form, _ in forms:
+                        self.solver.zero(form)
+                else:
+                    output.field.slots[output.slots[at]] = self.solver.combine(forms)
+            for met in found:
+                self.events.append(Event(node, {0: met}, ((met, 1),), output, mixed, False))
+        return True
 
     def _spread(self, use: Use) -> None:
         """Along an index that is mixed and kept, every leaf of an operand is felt in every leaf of the value."""
@@ -210,6 +242,10 @@ class Fields:
             present = {k: each for k, each in enumerate(operands) if each is not None}
             self.events.append(Event(node, present, (), output, frozenset("thp"), False))
 
+    def keeps_mixed(self, node: Node) -> bool:
+        """Whether a node has in its value an index that it mixes."""
+        return bool(self.seating.kept(self._uses[node.name]))
+
     def _met(self, seat: Seat) -> Meeting:
         return Meeting(*seat, self.values[seat.value][seat.starts])
 
@@ -244,7 +280,8 @@ class Fields:
             others = [self.origin(name) for name in reader.inputs if self.origin(name) is not self.origin(node.name)]
             constant = others[0] if len(others) == 1 and others[0].op == "constant" else None
             tensor = None if constant is None else self.graph.constants[constant.attributes["constant"]]
-            same = tensor is not None and not tensor.is_meta and tensor.unique().numel() == 1
+            plain = tensor is not None and not tensor.is_meta and not tensor.is_complex()
+            same = tensor is not None and plain and tensor.unique().numel() == 1
             is_sum = adds(reader) and reader.attributes["fn"] == "add"
             yield float(tensor.flatten()[0]) if tensor is not None and same and is_sum else None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from heapq import heapify, heappop, heappush
 
@@ -21,12 +21,14 @@ from orbitope.infer.gauge.routes import (
     Shifted,
     State,
     canonical,
+    collected,
     put_out,
     spread_of,
 )
-from orbitope.infer.gauge.taking import into_cell, moved, take_up
+from orbitope.infer.gauge.taking import into_cell, moved, taken_up
 
 MOVES = frozenset({"reshape", "transpose", "broadcast", "concat", "slice", "reduce"})
+COMPARISONS = frozenset({"lt", "le", "gt", "ge", "eq", "ne"})
 SUMS = frozenset({"add", "sub", "neg", "identity", "real"})
 
 
@@ -51,13 +53,16 @@ def follow(reader: Reader, route: Route, state: State, letters: Letters, loss: b
 
 
 def _agreed(reader: Reader, route: Route) -> Route | None:
-    """One program read at two sizes takes the same shift up in the same way."""
+    """One program read at two sizes takes the same shift up in the same way, and leaves alone what it is made with."""
+    changed = {(name, starts) for name, starts, _ in route.terms}
+    if any((f.parameter, f.starts) in changed for _, _, shift in route.terms for f in shift.factors):
+        return None
     found: dict[tuple[str, Starts], list[Shift]] = {}
     for name, starts, shift in route.terms:
         found.setdefault((name, starts), []).append(shift)
     kept = []
     for (name, starts), shifts in found.items():
-        if (name, starts) == route.source.leaf:
+        if (name, starts) in route.source.leaves:
             if len(shifts) > 1:
                 return None
             kept.append((name, starts, shifts[0]))
@@ -90,8 +95,10 @@ class _Walk:
         while waiting:
             place = heappop(waiting)
             node = self.graph.nodes[place]
-            if place in done or node.name in self.state:
+            if place in done:
                 continue
+            if node.name in self.state:
+                raise Seen  # where a shift begins, another one comes in
             done.add(place)
             if node.op == "output":
                 self._arrive(node)
@@ -130,12 +137,18 @@ class _Walk:
             if shifted:
                 gathered.append((event, shifted))
         gathered = self._alike(node, self._averaged(node, gathered))
-        taken = take_up(self.reader, node, gathered, self.route)
+        if node.op in ("softmax", "normalise"):
+            self._unseen(node, gathered)
+            return {}
+        if is_comparison(node):
+            self._compared(gathered)
+            return {}
+        gathered = taken_up(self.reader, node, gathered, self.route)
         made: dict[Starts, list[Shift]] = {}
         for event, shifted in gathered:
-            for shift in self._step(event, shifted, taken):
-                made.setdefault(event.output.starts, []).append(shift)
-        return made
+            made.setdefault(event.output.starts, []).extend(self._step(event, shifted))
+        made = {starts: collected(shifts, self.route.letters) for starts, shifts in made.items()}
+        return {starts: shifts for starts, shifts in made.items() if shifts}
 
     # leaves that meet in one ---------------------------------------------------------------------------------------
     def _alike(self, node: Node, gathered: Gathered) -> Gathered:
@@ -172,17 +185,15 @@ class _Walk:
                 repr([canonical(shift, self.route.letters) for found in shifted.values() for _, shift in found])
                 for _, shifted in same
             }
-            if len(same) < count[starts] or len(forms) > 1:
+            if len(same) < count[starts] or len(forms) > 1 or (len(same) > 1 and not _all_known(same)):
                 raise Seen
         return [same[0] for same in parts.values()]
 
     # rules ---------------------------------------------------------------------------------------------------------
-    def _step(self, event: Event, shifted: Shifted, taken: bool) -> Iterator[Shift]:
+    def _step(self, event: Event, shifted: Shifted) -> Iterator[Shift]:
         """What one leaf of an operation makes of the shifts of its operands."""
         node = event.node
-        if node.op in ("softmax", "normalise"):
-            self._unseen(event, shifted)
-        elif node.op == "order":
+        if node.op == "order":
             yield from self._ordered(event, shifted)
         elif node.op == "scan":
             into_cell(self.reader, event, shifted, self.route)
@@ -190,8 +201,7 @@ class _Walk:
             if event.mixed and node.op != "reduce":
                 raise Seen  # positions before and after do not correspond
             for shift, spread in moved(self.reader, event, shifted):
-                if not taken:
-                    yield put_out(event, spread, shift)
+                yield put_out(event, spread, shift)
         elif self.reader.hides(node, shifted):
             for found in shifted.values():
                 yield from (put_out(event, spread_of(met, shift), shift) for met, shift in found)
@@ -200,17 +210,54 @@ class _Walk:
         else:
             raise Seen
 
-    def _unseen(self, event: Event, shifted: Shifted) -> None:
+    def _unseen(self, node: Node, gathered: Gathered) -> None:
         """What is the same along the axis is not seen."""
-        node, a = event.node, event.node.attributes
+        a = node.attributes
         if a["kind"] == "log" if node.op == "softmax" else a["kind"] != "standard":
             raise Seen
-        if self.reader.is_cut(node.inputs[0], [a["axis"]] if node.op == "softmax" else a["axes"]):
-            raise Seen
-        for found in shifted.values():
-            for met, shift in found:
-                if any(at[0] in event.mixed for at in spread_of(met, shift)):
+        for event, shifted in gathered:
+            for found in shifted.values():
+                if any(at[0] in event.mixed for met, shift in found for at in spread_of(met, shift)):
                     raise Seen
+        axes = [a["axis"]] if node.op == "softmax" else a["axes"]
+        if gathered and self.reader.is_cut(node.inputs[0], axes):
+            self._level(node, gathered, axes)
+
+    def _level(self, node: Node, gathered: Gathered, axes: Sequence[int]) -> None:
+        """Where axes are cut into leaves, all of those that lie along them are shifted alike, or none."""
+        words = self.reader.fields.axes(node.inputs[0])
+        leaves = self.reader.leaves
+        together = bool(leaves.runs(words))  # where leaves lie depends on each other: all of them must be alike
+
+        def line(starts: Starts) -> Starts:
+            return () if together else tuple(start for k, start in enumerate(starts) if k not in axes)
+
+        lines = Counter(map(line, leaves.of(words)))
+        forms: dict[Starts, dict[Starts, str]] = {}
+        for event, shifted in gathered:
+            ((met, _), *_rest) = found = shifted[0]
+            if not _all_known([(event, shifted)]) or met.starts in forms.setdefault(line(met.starts), {}):
+                raise Seen
+            form = sorted(repr(canonical(shift, self.route.letters)) for _, shift in found)
+            forms[line(met.starts)][met.starts] = repr(form)
+        for place, found in forms.items():
+            if len(found) < lines[place] or len(set(found.values())) > 1:
+                raise Seen
+
+    def _compared(self, gathered: Gathered) -> None:
+        """Both sides of a comparison are shifted by the same."""
+        for event, shifted in gathered:
+            if not _all_known([(event, shifted)]):
+                raise Seen
+            sides = [
+                sorted(
+                    repr(canonical(put_out(event, spread_of(met, shift), shift), self.route.letters))
+                    for met, shift in shifted.get(k, ())
+                )
+                for k in (0, 1)
+            ]
+            if sides[0] != sides[1]:
+                raise Seen
 
     def _ordered(self, event: Event, shifted: Shifted) -> Iterator[Shift]:
         """What is the same along the axis does not change the order; the ordered values are shifted."""
@@ -225,6 +272,16 @@ class _Walk:
                 yield put_out(event, spread, shift)
 
 
+def _all_known(gathered: Gathered) -> bool:
+    """Whether all is known of shifts."""
+    return all(shift.known for _, shifted in gathered for found in shifted.values() for _, shift in found)
+
+
+def is_comparison(node: Node) -> bool:
+    """Whether a node says which of two operands is larger, or whether they are equal."""
+    return node.op == "pointwise" and node.attributes["fn"] in COMPARISONS
+
+
 def is_affine(node: Node) -> bool:
     """Whether a node only moves and adds entries."""
     return node.attributes["fn"] in SUMS if node.op == "pointwise" else node.op in MOVES
@@ -237,4 +294,4 @@ def is_product(node: Node, shifted: Iterable[int]) -> bool:
     return node.attributes["fn"] == "mul" or (node.attributes["fn"] == "div" and list(shifted) == [0])
 
 
-__all__ = ["follow", "is_affine", "is_product"]
+__all__ = ["follow", "is_affine", "is_comparison", "is_product"]

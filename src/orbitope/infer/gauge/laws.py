@@ -11,7 +11,7 @@ from orbitope.infer.gauge.events import Kind, Meeting
 from orbitope.infer.gauge.leaves import LabelSlot
 from orbitope.infer.gauge.solver import Number
 from orbitope.primitives import PRIMITIVES
-from orbitope.primitives.activations import Reflection, reflection
+from orbitope.primitives.activations import Reflection, reflection, tilt
 from orbitope.primitives.base import Behaviour
 
 
@@ -65,9 +65,19 @@ def behaviour_of(node: Node, tiny: bool) -> Behaviour:
     return PRIMITIVES[node.op].behaviour(node)
 
 
+def is_product(node: Node) -> bool:
+    """Whether a node multiplies all entries along axes."""
+    return node.op == "reduce" and node.attributes["fn"] == "prod"
+
+
 def mirror_of(node: Node) -> Reflection | None:
     """How the function of a node is mirrored."""
     return reflection(node.attributes) if node.op == "pointwise" else None
+
+
+def tilt_of(node: Node) -> float | None:
+    """The linear part of the function of a node that is even otherwise."""
+    return tilt(node.attributes) if node.op == "pointwise" else None
 
 
 def ignores_signs(node: Node, kind: Kind) -> bool:
@@ -89,4 +99,4 @@ def is_square(node: Node, at: LabelSlot, holders: Sequence[Meeting], readers: Se
     )
 
 
-__all__ = ["Law", "adds", "behaviour_of", "ignores_signs", "is_square", "mirror_of", "views"]
+__all__ = ["Law", "adds", "behaviour_of", "ignores_signs", "is_product", "is_square", "mirror_of", "tilt_of", "views"]

@@ -13,7 +13,7 @@ from itertools import combinations
 from math import prod
 
 from orbitope.infer.gauge.leaves import Slot, Starts
-from orbitope.infer.gauge.routes import Route, canonical
+from orbitope.infer.gauge.routes import Route, like
 from orbitope.infer.gauge.solver import Number, independent
 from orbitope.infer.words import Atom
 
@@ -74,7 +74,7 @@ def _parts(route: Route) -> Iterator[tuple[tuple[int, ...], int, Vector]]:
             for name, starts, shift in route.terms:
                 own = {letter: slot for slot, letter in shift.along.items()}
                 if shift.factors:
-                    key: object = (name, starts, canonical(shift, route.letters)[:2], tuple(x for x, _ in chosen))
+                    key: object = (name, starts, like(shift, route.letters)[:2], tuple(x for x, _ in chosen))
                 elif all(letter in own for letter, _ in chosen):
                     key = (name, starts, tuple(own[letter] for letter, _ in chosen))
                 else:

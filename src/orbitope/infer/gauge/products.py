@@ -8,7 +8,7 @@ from dataclasses import replace
 from orbitope.graph import labels
 from orbitope.infer.gauge.entries import Reader
 from orbitope.infer.gauge.events import Event, Meeting
-from orbitope.infer.gauge.routes import Letters, Multiplier, Seen, Shift, Shifted, Spread, put_out, spread_of
+from orbitope.infer.gauge.routes import Carrier, Letters, Multiplier, Seen, Shift, Shifted, Spread, put_out, spread_of
 from orbitope.primitives import PRIMITIVES
 
 
@@ -58,14 +58,14 @@ def _times(
     if node.op == "gather" and j == 1 and not any(at[0] in event.mixed for at in spread):
         return shift, spread
     if node.op == "gather":
-        return _by_data(reader, event, shift, spread, met, other)
+        return _by_data(reader, event, shift, spread, met, other, letters)
     divides = node.op == "pointwise" and node.attributes["fn"] == "div"
     number = reader.number(other)
     alone = _sums_alone(reader, event, spread, other)
     if number is not None and not alone:
         scaled = shift.coefficient / number if divides else shift.coefficient * number
         return replace(shift, coefficient=scaled), spread
-    entries = None if shift.data else reader.entries(other)
+    entries = reader.entries(other) if shift.known else None
     if entries is not None and not alone:
         spread, own = dict(spread), {}
         for at, slot in other.slots.items():
@@ -77,20 +77,39 @@ def _times(
         return replace(shift, factors=(*shift.factors, factor)), spread
     if reader.is_weighting(event, spread, other):
         return shift, dict(spread)
-    return _by_data(reader, event, shift, spread, met, other)
+    return _by_data(reader, event, shift, spread, met, other, letters)
 
 
 def _by_data(
-    reader: Reader, event: Event, shift: Shift, spread: Spread, met: Meeting, other: Meeting
+    reader: Reader,
+    event: Event,
+    shift: Shift,
+    spread: Spread,
+    met: Meeting,
+    other: Meeting,
+    letters: Letters,
 ) -> tuple[Shift, Spread]:
-    """A shift that depends on the data from here on: along all indices of the other operand, too."""
+    """A shift that depends on the data from here on: along all indices of the other operand, too.
+
+    All is known of it as long as it is linear in one value.
+    """
     if reader.leaves.blurs(reader.fields.axes(other.value)):
         raise Seen  # it varies along what is in no slot
+    if not shift.data and _is_linear_in(reader, event, spread, other):
+        spread = {**spread, **{at: letters.take() for at in other.slots if at not in spread}}
+        inner = {slot: spread[at] for at, slot in other.slots.items()}
+        return replace(shift, data=True, carrier=Carrier(other.value, other.starts, inner)), spread
     kept = {at: letter for at, letter in spread.items() if at in event.output.slots}
     for at in event.output.slots:
         if at not in kept and (at in other.slots or at not in met.slots):
             kept[at] = "?"
-    return replace(shift, data=True, factors=()), kept
+    return replace(shift, data=True, factors=(), carrier=None), kept
+
+
+def _is_linear_in(reader: Reader, event: Event, spread: Spread, other: Meeting) -> bool:
+    """Whether a product of entries with another value is all that happens here."""
+    fn = event.node.attributes.get("fn")
+    return (event.node.op == "contract" or fn == "mul") and not _sums_alone(reader, event, spread, other)
 
 
 def _sums_alone(reader: Reader, event: Event, spread: Spread, other: Meeting) -> bool:

@@ -7,22 +7,68 @@ The embedding is recognised by its form; what lies between the parameters and th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-
-import torch
+from typing import NamedTuple
 
 from orbitope.graph import Node
 from orbitope.infer.gauge.events import Event, Meeting
 from orbitope.infer.gauge.fields import Fields
 from orbitope.infer.gauge.leaves import LabelSlot, Slot, Starts
+from orbitope.infer.gauge.rotary import Rotary
 
-Entry = tuple[str, Starts, Slot]
-"""A slot of a leaf of a value; of a parameter by its name."""
+Entry = tuple[str, Starts, Slot | None]
+"""A slot of a leaf of a parameter; None where there is one plane only, so that nothing indexes the planes."""
+
+ALIKE = frozenset({"add", "sub", "neg", "identity", "real"})
+"""Functions that do the same to all of their operands."""
 
 
 class Unclear(Exception):
     """Something along the way does more than a rotation commutes with."""
+
+
+class Pair(NamedTuple):
+    """Two leaves of a value that hold the first and the second entries of planes, and the slot of the planes."""
+
+    value: str
+    first: Starts
+    second: Starts
+    slot: Slot | None
+
+
+@dataclass
+class Meetings:
+    """Two leaves of an operation, with the first and the second entries of planes.
+
+    Attributes:
+        one: with the first entries.
+        other: with the second ones.
+        at: the label of the planes; None where there is one plane only.
+        holders: the operands in which the entries are, by their position.
+    """
+
+    one: Event
+    other: Event
+    at: LabelSlot | None
+    holders: list[int]
+
+    @property
+    def mixed(self) -> bool:
+        """Whether it sums over the entries of the planes."""
+        if self.at is None:
+            return self.one.output.starts == self.other.output.starts
+        return self.at[0] in self.one.mixed
+
+    def inside(self, k: int) -> Pair:
+        """The entries in an operand."""
+        first, second = self.one.operands[k], self.other.operands[k]
+        return Pair(first.value, first.starts, second.starts, None if self.at is None else first.slots[self.at])
+
+    def outside(self) -> Pair:
+        """The entries in the value."""
+        first, second = self.one.output, self.other.output
+        return Pair(first.value, first.starts, second.starts, None if self.at is None else first.slots[self.at])
 
 
 @dataclass
@@ -43,7 +89,8 @@ class Rotations:
         self.events: dict[str, list[Event]] = {}
         for event in fields.events:
             self.events.setdefault(event.node.name, []).append(event)
-        found = {node.name: x for node in self.graph if (x := self._turns(node)) is not None}
+        rotary = Rotary(self.graph)
+        found = {node.name: x for node in self.graph if (x := rotary.turns(node)) is not None}
         self.turned = {name: x for name, (x, _) in found.items()}
         self.half = {name: half for name, (_, half) in found.items()}
 
@@ -58,214 +105,126 @@ class Rotations:
             parts.append(part)
         return [part.pairs for part in _connected(parts) if part.nodes and part.pairs]
 
-    # recognition ---------------------------------------------------------------------------------------------------
-    def _turns(self, node: Node) -> tuple[str, int] | None:
-        """The value that a node turns, and how many planes: ``x·c + concat(−x₂, x₁)·s``, or written in halves.
-
-        The planes are made of the first entries along the last axis and of as many behind them; c and s are alike in
-        both halves.
-        """
-        if node.op == "concat":
-            return self._turns_halves(node)
-        if node.op != "pointwise" or node.attributes["fn"] != "add":
-            return None
-        products = [self.graph.node(name) for name in node.inputs]
-        if any(each.op != "pointwise" or each.attributes["fn"] != "mul" for each in products):
-            return None
-        for first, second in (products, products[::-1]):
-            for x, c in _both(first.inputs):
-                for r, s in _both(second.inputs):
-                    if self._is_quarter_turn(r, x) and self._halves_agree(c) and self._halves_agree(s):
-                        return x, node.shape[-1] // 2
-        return None
-
-    def _turns_halves(self, node: Node) -> tuple[str, int] | None:
-        """The same of ``concat(x₁·c − x₂·s, x₂·c + x₁·s, …)``: whatever follows is in no plane."""
-        last = len(node.shape) - 1
-        parts = [name for name in node.inputs if 0 not in self.graph.node(name).shape]
-        if node.attributes["axis"] != last or len(parts) < 2:
-            return None
-        pair = [self._plain(name) for name in parts[:2]]
-        if [each.attributes.get("fn") for each in pair if each.op == "pointwise"] != ["sub", "add"]:
-            return None
-        halves = [[self._product(name) for name in each.inputs] for each in pair]
-        if any(product is None for half in halves for product in half):
-            return None
-        for first in _products(halves[0]):
-            for second in (*_products(halves[1]), *_products(halves[1][::-1])):
-                (a, c), (b, s) = first
-                (d, e), (f, g) = second
-                x = self._halved(a, b, last) if (a, b, c, s) == (f, d, e, g) else None
-                if x is not None:
-                    return x, pair[0].shape[last]
-        return None
-
-    def _product(self, name: str) -> tuple[str, str] | None:
-        node = self._plain(name)
-        if node.op != "pointwise" or node.attributes["fn"] != "mul":
-            return None
-        first, second = (self._plain(each).name for each in node.inputs)
-        return first, second
-
-    def _halved(self, first: str, second: str, last: int) -> str | None:
-        """The value whose halves along its last axis these are."""
-        low, high = self.graph.node(first), self.graph.node(second)
-        if low.op != "slice" or high.op != "slice" or self._plain(low.inputs[0]) is not self._plain(high.inputs[0]):
-            return None
-        half = low.shape[last]
-        wanted = ((low, 0, half), (high, half, 2 * half))
-        found = all(
-            (each.attributes["axis"], each.attributes["step"]) == (last, 1)
-            and (each.attributes["start"], each.attributes["stop"]) == (start, stop)
-            for each, start, stop in wanted
-        )
-        whole = self._plain(low.inputs[0])
-        return whole.name if found else None
-
-    def _is_quarter_turn(self, r: str, x: str) -> bool:
-        """Whether r is x with its halves along the last axis exchanged, and one sign changed."""
-        node = self._plain(r)
-        shape = self.graph.node(x).shape
-        last, half = len(shape) - 1, shape[-1] // 2 if shape else 0
-        if node.op != "concat" or node.attributes["axis"] != last or len(node.inputs) != 2 or shape[-1] % 2:
-            return False
-        first, second = (self._plain(name) for name in node.inputs)
-        if first.op != "pointwise" or first.attributes["fn"] != "neg":
-            return False
-        high, low = self._plain(first.inputs[0]), second
-        wanted = ((high, half, 2 * half), (low, 0, half))
-        return all(
-            each.op == "slice"
-            and self._plain(each.inputs[0]) is self._plain(x)
-            and (each.attributes["axis"], each.attributes["step"]) == (last, 1)
-            and (each.attributes["start"], each.attributes["stop"]) == (start, stop)
-            for each, start, stop in wanted
-        )
-
-    def _plain(self, name: str) -> Node:
-        """What a value is, casts left out."""
-        node = self.graph.node(name)
-        while node.op == "pointwise" and node.attributes["fn"] in ("identity", "real"):
-            node = self.graph.node(node.inputs[0])
-        return node
-
-    def _halves_agree(self, name: str) -> bool:
-        """Whether both halves of a value along its last axis are the same."""
-        node = self.graph.node(name)
-        if not node.shape or node.shape[-1] % 2:
-            return not node.shape or node.shape[-1] == 1
-        if node.op == "constant":
-            tensor = self.graph.constants[node.attributes["constant"]]
-            half = node.shape[-1] // 2
-            return not tensor.is_meta and torch.equal(tensor[..., :half], tensor[..., half:])
-        if node.op == "concat" and node.attributes["axis"] == len(node.shape) - 1:
-            return len(node.inputs) == 2 and node.inputs[0] == node.inputs[1]
-        if node.op == "pointwise":
-            return all(self._halves_agree(each) for each in node.inputs)
-        if node.op in ("broadcast", "reshape", "gather", "slice"):
-            return self._keeps_last(node) and self._halves_agree(node.inputs[0])
-        return False
-
-    def _keeps_last(self, node: Node) -> bool:
-        """Whether a node of structure leaves the last axis of its first operand alone."""
-        before = self.graph.node(node.inputs[0]).shape
-        if node.op in ("gather", "slice") and node.attributes["axis"] == len(before) - 1:
-            return False
-        if node.op == "broadcast" and before and before[-1] == 1:
-            return True
-        return bool(before) and bool(node.shape) and before[-1] == node.shape[-1]
-
     # backwards: from the embedding to the parameters ---------------------------------------------------------------
-    def _halves(self, name: str, half: int) -> Iterator[tuple[tuple[Starts, Slot], tuple[Starts, Slot]]]:
-        """The leaves of the two halves of a value's planes, pair by pair."""
+    def _halves(self, name: str, half: int) -> Iterator[Pair]:
+        """The leaves of the two halves of a value's planes, pair by pair; of a single plane they have no slot."""
         found = self.fields.leaves.of(self.fields.axes(name))
         for starts, leaf in found.items():
             if starts[-1] >= half:
                 continue
             other = found.get((*starts[:-1], starts[-1] + half))
             slots = [slot for slot in leaf.slots if slot[0] == len(starts) - 1]
-            if other is None or len(slots) != 1 or other.slots.get(slots[0]) is not leaf.slots[slots[0]]:
+            if other is None or len(slots) != (half > 1) or other.slots != leaf.slots:
                 raise Unclear
-            yield (starts, slots[0]), (other.starts, slots[0])
+            yield Pair(name, starts, other.starts, slots[0] if slots else None)
 
     def _sources(self, name: str) -> Iterator[tuple[Entry, Entry]]:
         x = self.turned[name]
-        for (first, slot), (second, other) in self._halves(x, self.half[name]):
-            firsts, seconds = list(self._back(x, first, slot)), list(self._back(x, second, other))
-            if [(e[0], e[2]) for e in firsts] != [(e[0], e[2]) for e in seconds]:
-                raise Unclear
-            yield from zip(firsts, seconds, strict=True)
+        for each in self._halves(x, self.half[name]):
+            yield from self._back(each)
 
-    def _back(self, value: str, starts: Starts, slot: Slot) -> Iterator[Entry]:
-        """The parameters that a leaf is linear in along a slot, and nothing else along that slot."""
-        node = self.graph.node(value)
+    def _back(self, pair: Pair) -> Iterator[tuple[Entry, Entry]]:
+        """The parameters that two leaves are linear in, of which nothing else tells the leaves apart."""
+        node = self.graph.node(pair.value)
         if node.op == "parameter":
-            if self.fields.held(node.attributes["parameter"]):
+            if self.fields.held(node.attributes["parameter"]) or pair.first == pair.second:
                 raise Unclear
-            yield node.attributes["parameter"], starts, slot
+            name = node.attributes["parameter"]
+            yield (name, pair.first, pair.slot), (name, pair.second, pair.slot)
             return
-        events = [event for event in self.events.get(value, ()) if event.output.starts == starts]
-        if not events or not all(event.linear for event in events):
-            raise Unclear
-        for event in events:
-            at = _label(event.output, slot)
-            holders = [met for met in event.operands.values() if at in met.slots]
-            alike = node.op != "pointwise" or node.attributes["fn"] in ("add", "sub", "neg", "identity", "real")
-            if at[0] in event.mixed or not holders or not (alike or len(holders) == 1):
+        alike = node.op != "pointwise" or node.attributes["fn"] in ALIKE
+        for meeting in self._made(pair):
+            holders = meeting.holders
+            if meeting.mixed or not holders or not (alike or len(holders) == 1):
                 raise Unclear
-            if alike and node.op == "pointwise" and len(holders) < len(event.operands):
+            if alike and node.op == "pointwise" and len(holders) < len(meeting.one.operands):
                 raise Unclear
             if node.op in ("contract", "convolve") and len(holders) != 1:
                 raise Unclear
-            for met in holders:
-                yield from self._back(met.value, met.starts, met.slots[at])
+            for k in holders:
+                yield from self._back(meeting.inside(k))
+
+    def _made(self, pair: Pair) -> Iterator[Meetings]:
+        """The leaves of the operation that makes a value in which its two leaves are made."""
+        firsts, seconds = (
+            [event for event in self.events.get(pair.value, ()) if event.output.starts == starts]
+            for starts in (pair.first, pair.second)
+        )
+        if not firsts or len(firsts) != len(seconds):
+            raise Unclear
+        for one, other in zip(firsts, seconds, strict=True):
+            at = None if pair.slot is None else _label(one.output, pair.slot)
+            yield self._compared(one, other, at)
+
+    def _compared(self, one: Event, other: Event, at: LabelSlot | None) -> Meetings:
+        """Two leaves of an operation, in which nothing but the plane's index may differ."""
+        if not (one.linear and other.linear) or one.operands.keys() != other.operands.keys():
+            raise Unclear
+        met = Meetings(one, other, at, [])
+        for k, first in one.operands.items():
+            second = other.operands[k]
+            if first.value != second.value or first.slots != second.slots:
+                raise Unclear
+            if (first.starts != second.starts) if at is None else (at in first.slots):
+                met.holders.append(k)
+            elif first.starts != second.starts or self.fields.leaves.blurs(self.fields.axes(first.value)):
+                raise Unclear
+        if at is None and self.fields.keeps_mixed(one.node):
+            raise Unclear  # a position may depend on others
+        return met
 
     # forwards: from the embedding to the products ------------------------------------------------------------------
     def _partners(self, name: str) -> Iterator[str]:
         """The embeddings whose values meet this one's in products; everything else that reads it is unclear."""
-        for side in self._halves(name, self.half[name]):
-            for half, (starts, slot) in enumerate(side):
-                yield from self._meets(name, starts, slot, half)
+        for pair in self._halves(name, self.half[name]):
+            yield from self._meets(pair)
 
-    def _meets(self, value: str, starts: Starts, slot: Slot, half: int) -> Iterator[str]:
-        for reader in self.fields.readers.get(value, ()):
-            for event in self.events.get(reader.name, ()):
-                for k, met in event.operands.items():
-                    if met.value == value and met.starts == starts and reader.inputs[k] == value:
-                        yield from self._read(reader, event, k, slot, half)
+    def _meets(self, pair: Pair) -> Iterator[str]:
+        for reader in self.fields.readers.get(pair.value, ()):
             if reader.op == "output" or reader.name not in self.events:
                 raise Unclear
-
-    def _read(self, reader: Node, event: Event, k: int, slot: Slot, half: int) -> Iterator[str]:
-        at = _label(event.operands[k], slot)
-        others = [met for j, met in event.operands.items() if j != k and at in met.slots]
-        if not event.linear:
-            raise Unclear
-        if at[0] not in event.mixed:
-            if others:
+            firsts, seconds = (
+                [
+                    (event, k)
+                    for event in self.events[reader.name]
+                    for k, met in event.operands.items()
+                    if met.value == pair.value and met.starts == starts
+                ]
+                for starts in (pair.first, pair.second)
+            )
+            if [k for _, k in firsts] != [k for _, k in seconds]:
                 raise Unclear
-            yield from self._meets(reader.name, event.output.starts, event.output.slots[at], half)
+            for (one, k), (other, _) in zip(firsts, seconds, strict=True):
+                at = None if pair.slot is None else _label(one.operands[k], pair.slot)
+                yield from self._read(self._compared(one, other, at), k)
+
+    def _read(self, met: Meetings, k: int) -> Iterator[str]:
+        """What becomes of two leaves that an operation reads."""
+        others = [j for j in met.holders if j != k]
+        if k not in met.holders or _adds(met.one.node):
+            raise Unclear
+        if met.mixed:
+            if met.one.node.op != "contract" or len(others) != 1:
+                raise Unclear
+            yield self._origin(met.inside(others[0]))
             return
-        if reader.op != "contract" or len(others) != 1:
+        if others or met.one.output.starts == met.other.output.starts:
             raise Unclear
-        yield self._origin(others[0], at, half)
+        yield from self._meets(met.outside())
 
-    def _origin(self, met: Meeting, at: LabelSlot, half: int) -> str:
-        """The embedding that a factor of a product comes from, in the same half."""
-        value, starts, slot = met.value, met.starts, met.slots[at]
-        while value not in self.turned:
-            events = [event for event in self.events.get(value, ()) if event.output.starts == starts]
-            if len(events) != 1 or not events[0].linear:
+    def _origin(self, pair: Pair) -> str:
+        """The embedding that a factor of a product comes from, in the same halves."""
+        while pair.value not in self.turned:
+            found = list(self._made(pair))
+            if len(found) != 1 or len(found[0].holders) != 1 or found[0].mixed or _adds(found[0].one.node):
                 raise Unclear
-            label = _label(events[0].output, slot)
-            holders = [each for each in events[0].operands.values() if label in each.slots]
-            if len(holders) != 1 or label[0] in events[0].mixed:
-                raise Unclear
-            value, starts, slot = holders[0].value, holders[0].starts, holders[0].slots[label]
-        planes = self.half[value]
-        if starts[-1] >= 2 * planes or (starts[-1] >= planes) != bool(half) or slot[0] != len(starts) - 1:
+            pair = found[0].inside(found[0].holders[0])
+        planes, first, last = self.half[pair.value], pair.first, len(pair.first) - 1
+        if first[-1] >= planes or pair.second != (*first[:-1], first[-1] + planes):
             raise Unclear
-        return value
+        if (pair.slot is None) != (planes == 1) or (pair.slot is not None and pair.slot[0] != last):
+            raise Unclear
+        return pair.value
 
     def _reached(self, name: str) -> Iterator[str]:
         """Embeddings that meet one of which something is unclear: they share its fate."""
@@ -283,17 +242,9 @@ class Rotations:
         return {reader.name for reader in self.fields.readers.get(name, ())}
 
 
-def _products(half: Sequence[tuple[str, str] | None]) -> Iterator[tuple[tuple[str, str], tuple[str, str]]]:
-    """Two products, each in both orders of its factors."""
-    first, second = half
-    assert first is not None and second is not None
-    for a in _both(first):
-        for b in _both(second):
-            yield a, b
-
-
-def _both(pair: Sequence[str]) -> Iterable[tuple[str, str]]:
-    return ((pair[0], pair[1]), (pair[1], pair[0]))
+def _adds(node: Node) -> bool:
+    """Whether a node adds something, which is not turned."""
+    return node.op == "pointwise" and node.attributes["fn"] in ("add", "sub")
 
 
 def _label(met: Meeting, slot: Slot) -> LabelSlot:

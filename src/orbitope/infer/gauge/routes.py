@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from string import ascii_letters
 
 from orbitope.infer.gauge.events import Event, Meeting
 from orbitope.infer.gauge.leaves import LabelSlot, Slot, Starts
 from orbitope.infer.words import Atom
+
+ROUNDING = 1e-12
+"""What coefficients of this size leave of each other when they cancel is rounding."""
 
 Spread = dict[LabelSlot, str]
 """Along which indices a shift varies: the letter of each."""
@@ -38,20 +41,36 @@ class Multiplier:
 
 
 @dataclass(frozen=True)
+class Carrier:
+    """A leaf of a value that a shift is multiplied with: its name, its start, and a letter for each of its slots."""
+
+    value: str
+    starts: Starts
+    letters: Mapping[Slot, str]
+
+
+@dataclass(frozen=True)
 class Shift:
-    """What is added to a leaf of a value.
+    """What is added to a leaf of a value: ``coefficient · einsum(vector, factors…, carrier)``.
 
     Attributes:
         along: the slots along which it varies, each with its letter.
         factors: what the vector is multiplied with.
         coefficient: a number in front.
-        data: whether it depends on the data, so that only ``along`` is known of it.
+        data: whether it depends on the data. Without a carrier only ``along`` is known of it then.
+        carrier: the one value that it is linear in.
     """
 
     along: Mapping[Slot, str]
     factors: tuple[Multiplier, ...] = ()
     coefficient: float = 1.0
     data: bool = False
+    carrier: Carrier | None = None
+
+    @property
+    def known(self) -> bool:
+        """Whether all is known that it is made of."""
+        return not self.data or self.carrier is not None
 
 
 Shifted = Mapping[int, list[tuple[Meeting, Shift]]]
@@ -66,16 +85,16 @@ State = dict[str, dict[Starts, list[Shift]]]
 
 @dataclass(frozen=True)
 class Source:
-    """Where a shift enters: a leaf of a parameter, and the slots along which it may vary freely."""
+    """Where a shift enters: leaves of a parameter, all alike, and the slots along which it may vary freely."""
 
     parameter: str
-    starts: Starts
+    starts: tuple[Starts, ...]
     slots: tuple[Slot, ...]
 
     @property
-    def leaf(self) -> tuple[str, Starts]:
-        """The leaf of the parameter."""
-        return self.parameter, self.starts
+    def leaves(self) -> list[tuple[str, Starts]]:
+        """The leaves of the parameter."""
+        return [(self.parameter, starts) for starts in self.starts]
 
 
 @dataclass
@@ -134,8 +153,8 @@ def put_out(event: Event, spread: Spread, shift: Shift) -> Shift:
     return replace(shift, along=along)
 
 
-def canonical(shift: Shift, kept: str) -> tuple[object, object, float]:
-    """A shift with its summed letters numbered, for comparison."""
+def like(shift: Shift, kept: str) -> tuple[object, ...]:
+    """All of a shift but its coefficient, with its summed letters numbered, for comparison."""
     names: dict[str, str] = {letter: letter for letter in kept}
 
     def named(letter: str) -> str:
@@ -146,10 +165,33 @@ def canonical(shift: Shift, kept: str) -> tuple[object, object, float]:
         letters = tuple((slot, named(letter)) for slot, letter in sorted(each.letters.items()))
         factors.append((each.parameter, each.starts, letters, each.power, each.offset))
     along = tuple((slot, named(letter)) for slot, letter in sorted(shift.along.items()))
-    return along, tuple(factors), round(shift.coefficient, 12)
+    if shift.carrier is None:
+        return along, tuple(factors), None
+    inner = tuple((slot, named(letter)) for slot, letter in sorted(shift.carrier.letters.items()))
+    return along, tuple(factors), (shift.carrier.value, shift.carrier.starts, inner)
+
+
+def canonical(shift: Shift, kept: str) -> tuple[object, ...]:
+    """A shift with its summed letters numbered, for comparison."""
+    return *like(shift, kept), round(shift.coefficient, 12)
+
+
+def collected(shifts: Iterable[Shift], kept: str) -> list[Shift]:
+    """Equal shifts put together; those that cancel each other are gone."""
+    found: dict[tuple[object, ...], Shift] = {}
+    rest: list[Shift] = []
+    for shift in shifts:
+        if not shift.known:
+            rest.append(shift)
+            continue
+        key = like(shift, kept)
+        before = found.get(key)
+        found[key] = shift if before is None else replace(shift, coefficient=before.coefficient + shift.coefficient)
+    return [*(shift for shift in found.values() if abs(shift.coefficient) > ROUNDING), *rest]
 
 
 __all__ = [
+    "Carrier",
     "Gathered",
     "Letters",
     "Multiplier",
@@ -161,6 +203,8 @@ __all__ = [
     "Spread",
     "State",
     "canonical",
+    "collected",
+    "like",
     "put_out",
     "spread_of",
 ]

@@ -9,6 +9,7 @@ fails. Nothing here solves equations: what is free is a matter of what absorbs w
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import combinations
 from string import ascii_letters
 
 from orbitope.graph import Node
@@ -60,10 +61,32 @@ class _Search:
                 continue
             if not reader.fields.values[node.name]:
                 continue
-            for starts, leaf in reader.leaves.of(reader.fields.axes(node.name)).items():
-                for slots in _subsets(tuple(leaf.slots)):
-                    if not self.fates.fails(node.name, starts, slots):
+            for starts, shared in self._places(node):
+                for slots in _subsets(shared):
+                    if not any(self.fates.fails(node.name, each, slots) for each in starts):
                         yield from self._follow(Source(node.attributes["parameter"], starts, slots), loss=False)
+
+    def _places(self, node: Node) -> Iterator[tuple[tuple[Starts, ...], tuple[Slot, ...]]]:
+        """Leaves of a parameter that may be shifted together, with the slots that they have in common.
+
+        First each by itself; then, as a shift of one may be seen beside the others, all those along axes that are cut.
+        """
+        words = self.reader.fields.axes(node.name)
+        leaves = self.reader.leaves.of(words)
+        for starts, leaf in leaves.items():
+            yield (starts,), tuple(leaf.slots)
+        if len(leaves) == 1 or self.reader.leaves.runs(words):
+            return
+        cut = [axis for axis in range(len(words)) if len({starts[axis] for starts in leaves}) > 1]
+        for count in range(1, len(cut) + 1):
+            for axes in combinations(cut, count):
+                lines: dict[Starts, list[Starts]] = {}
+                for starts in leaves:
+                    lines.setdefault(tuple(s for k, s in enumerate(starts) if k not in axes), []).append(starts)
+                for line in lines.values():
+                    first = leaves[line[0]].slots
+                    common = [s for s in first if all(leaves[each].slots.get(s) is first[s] for each in line)]
+                    yield tuple(line), tuple(s for s in common if s[0] not in axes)
 
     def keeping_loss(self) -> Iterator[Route]:
         """Those of the rest that a loss of a softmax does not see: only what comes to an output may be among them."""
@@ -72,7 +95,7 @@ class _Search:
 
     def _follow(self, source: Source, loss: bool) -> Iterator[Route]:
         """The route from a source, unless its slots are part of what was found before."""
-        if any(set(source.slots) <= set(known) for known in self.found.get(source.leaf, ())):
+        if all(any(set(source.slots) <= set(known) for known in self.found.get(leaf, ())) for leaf in source.leaves):
             return
         route, done = self._tried(source, loss)
         arrived = route.arrived
@@ -80,7 +103,8 @@ class _Search:
             route, done = self._tried(source, loss, inside=True)
             arrived |= route.arrived
         if done is not None:
-            self.found.setdefault(source.leaf, []).append(source.slots)
+            if len(source.starts) == 1:
+                self.found.setdefault(source.leaves[0], []).append(source.slots)
             yield done
         elif arrived and not loss:
             self.arrived.append(source)
@@ -89,13 +113,13 @@ class _Search:
         """The way that a shift takes, and its route if it does not change what is kept."""
         reader = self.reader
         value = reader.values[source.parameter]
-        leaf = reader.leaves.of(reader.fields.axes(value))[source.starts]
+        leaf = reader.leaves.of(reader.fields.axes(value))[source.starts[0]]
         free = Letters()
         letters = {slot: free.take() for slot in source.slots}
         route = Route(source, tuple(leaf.slots[s] for s in source.slots), "".join(letters.values()), inside=inside)
         first = Shift(letters)
-        route.terms.append((*source.leaf, first))
-        return route, follow(reader, route, {value: {source.starts: [first]}}, free, loss)
+        route.terms.extend((*each, first) for each in source.leaves)
+        return route, follow(reader, route, {value: {starts: [first] for starts in source.starts}}, free, loss)
 
 
 def _subsets(slots: tuple[Slot, ...]) -> Iterator[tuple[Slot, ...]]:

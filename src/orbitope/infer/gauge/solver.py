@@ -51,6 +51,11 @@ class Solver:
             return {unknown: 1 for unknown, value in total.items() if value % self.modulus}
         return {unknown: value for unknown, value in total.items() if value}
 
+    def value(self, form: Form, choice: Mapping[int, Number]) -> Number:
+        """What a form is, in which everything known is put in, where the unknowns are chosen; the others are zero."""
+        total = sum(form[unknown] * number for unknown, number in choice.items() if unknown in form)
+        return total % self.modulus if self.modulus else total
+
     def zero(self, form: Form) -> None:
         """Demand that a form be zero."""
         if not form:
@@ -96,6 +101,23 @@ def whole(vector: Mapping[Key, Number]) -> dict[Key, int]:
     numbers = {key: int(value * scale) for key, value in vector.items()}
     divisor = gcd(*numbers.values()) * (1 if next(iter(numbers.values())) > 0 else -1)
     return {key: value // divisor for key, value in numbers.items()}
+
+
+def vanishing(columns: Mapping[int, Mapping[Key, Number]], modulus: int = 0) -> list[dict[int, Number]]:
+    """Independent combinations of columns that are zero, each by the factors of the columns."""
+    solver = Solver(modulus)
+    factors = {name: solver.fresh() for name in columns}
+    rows: dict[Key, list[tuple[Form, Number]]] = {}
+    for name, column in columns.items():
+        for key, value in column.items():
+            rows.setdefault(key, []).append((factors[name], value))
+    for row in rows.values():
+        solver.zero(solver.combine(row))
+    found: dict[int, dict[int, Number]] = {}
+    for name, factor in factors.items():
+        for free, value in solver.known(factor).items():
+            found.setdefault(free, {})[name] = value
+    return list(found.values())
 
 
 def independent(
@@ -144,4 +166,4 @@ def independent(
     return found
 
 
-__all__ = ["Form", "Number", "Solver", "independent", "whole"]
+__all__ = ["Form", "Number", "Solver", "independent", "vanishing", "whole"]

@@ -7,6 +7,7 @@ from dataclasses import replace
 from math import prod
 
 from orbitope.graph import Node
+from orbitope.infer.gauge.carrying import take_up_products
 from orbitope.infer.gauge.entries import Entries, Reader
 from orbitope.infer.gauge.events import Event, Meeting
 from orbitope.infer.gauge.leaves import Starts
@@ -27,13 +28,34 @@ def moved(reader: Reader, event: Event, shifted: Shifted) -> Iterator[tuple[Shif
             yield replace(shift, coefficient=shift.coefficient * factor), spread
 
 
+def taken_up(reader: Reader, node: Node, gathered: Gathered, route: Route) -> Gathered:
+    """What is left of shifts when parameters that are added here have taken up what they can."""
+    if node.op != "pointwise" or node.attributes["fn"] not in ("add", "sub"):
+        return gathered
+    plain, data = _parted(gathered, False), _parted(gathered, True)
+    if plain and take_up(reader, node, plain, route):
+        plain = []
+    if data and take_up_products(reader, node, data, route):
+        data = []
+    return [*plain, *data]
+
+
+def _parted(gathered: Gathered, data: bool) -> Gathered:
+    """Those shifts that depend on the data, or those that do not."""
+    found: Gathered = []
+    for event, shifted in gathered:
+        own = {k: [each for each in part if each[1].data == data] for k, part in shifted.items()}
+        own = {k: part for k, part in own.items() if part}
+        if own:
+            found.append((event, own))
+    return found
+
+
 def take_up(reader: Reader, node: Node, gathered: Gathered, route: Route) -> bool:
     """Whether parameters that are added here, and nowhere else, take the shift up in all leaves alike.
 
     What they take up becomes terms of the route.
     """
-    if node.op != "pointwise" or node.attributes["fn"] not in ("add", "sub"):
-        return False
     terms: dict[tuple[str, Starts], list[Shift]] = {}
     for event, shifted in gathered:
         taker = _taker(reader, event, shifted, route) if len(shifted) == 1 else None
@@ -93,7 +115,7 @@ def into_cell(reader: Reader, event: Event, shifted: Shifted, route: Route) -> N
 
 def _may_change(reader: Reader, entries: Entries, route: Route) -> bool:
     """Whether a parameter is free, and not the one from which the shift came."""
-    return not reader.held(entries.parameter) and entries.leaf != route.source.leaf
+    return not reader.held(entries.parameter) and entries.leaf not in route.source.leaves
 
 
 def _taker(reader: Reader, event: Event, shifted: Shifted, route: Route) -> tuple[int, Entries] | None:
@@ -173,12 +195,16 @@ def _summed(reader: Reader, event: Event, met: Meeting, spread: Spread) -> float
     if node.op != "reduce":
         return 1.0
     axes, shape = node.attributes["axes"], reader.graph.node(node.inputs[0]).shape
-    if node.attributes["fn"] not in ("sum", "mean") or reader.is_cut(node.inputs[0], axes):
+    if node.attributes["fn"] not in ("sum", "mean", "amax") or reader.is_cut(node.inputs[0], axes):
         raise Seen
     varied = {met.slots[at] for at in spread}
+    if node.attributes["fn"] == "amax":
+        if any(slot[0] in axes for slot in varied):
+            raise Seen
+        return 1.0
     total = prod(shape[axis] for axis in axes)
     free = total / prod(reader.size(met, slot) for slot in varied if slot[0] in axes)
     return free if node.attributes["fn"] == "sum" else free / total
 
 
-__all__ = ["into_cell", "may_take_up", "moved", "take_up"]
+__all__ = ["into_cell", "may_take_up", "moved", "taken_up"]

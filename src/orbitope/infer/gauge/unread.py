@@ -76,7 +76,7 @@ def _spared(reader: Reader, parts: Sequence[_Part]) -> Route | None:
     if not set(letters) <= {entries.slots[slot] for slot in parts[0].weight.slots.values()}:
         return None
     slots = tuple(slot for slot in letters if slot not in summed)
-    source = Source(entries.parameter, entries.starts, slots)
+    source = Source(entries.parameter, (entries.starts,), slots)
     route = Route(source, tuple(leaf.slots[s] for s in slots), "".join(letters[slot] for slot in slots))
     own = {slot: letter for slot, letter in letters.items() if factors or slot not in summed}
     route.terms.append((*entries.leaf, Shift(own, factors)))
