@@ -3,6 +3,7 @@
 #   make demo   the main job on real data, from nothing to report.html
 #   make test   every check and every test
 #   make zoo    the analysis over public architectures; writes docs/coverage.md and docs/coverage.json
+#   make web    the explorer's page, which `orbitope explore` shows; needs Node.js >= 20.19 with npm
 #
 # PYTHON    the interpreter that .venv is made from               make demo PYTHON=python3.12
 # PIP_ARGS  handed to every pip install                           make test PIP_ARGS="--find-links wheels"
@@ -23,11 +24,14 @@ SINGLE_THREADED := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test zoo oracle check lint types layers format clean distclean
+.PHONY: help demo test web web-test web-if-possible docs zoo oracle check lint types layers format clean distclean
 
 help:
 	@echo "make demo       install into .venv and run the demonstration; it says where its report is"
 	@echo "make test       install into .venv, then run every check and every test"
+	@echo "make web        build the page of orbitope explore (needs Node.js 20.19 or newer with npm)"
+	@echo "make web-test   check and test the page's own code"
+	@echo "make docs       compute every number of docs/why.md again: a minute"
 	@echo "make oracle     audit the rule of every operation against the operation and write docs/oracle.md: ten minutes"
 	@echo "make zoo        analyse 700 public architectures, write docs/coverage.md: two hours of one idle core, 8 GB"
 	@echo "make check      the checks alone: ruff, basedpyright, import-linter"
@@ -40,8 +44,40 @@ help:
 demo: $(VENV)/installed-demo
 	$(BIN)/orbitope demo $(ARGS)
 
-test: check
+test: check web-if-possible
 	$(SINGLE_THREADED) $(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+
+# --- the explorer's page ------------------------------------------------------------------------------------------
+
+NPM := npm --prefix web
+PAGE := src/orbitope/explorer/assets/index.html
+NPM_PACKAGES := web/node_modules/.package-lock.json
+
+web: $(PAGE)
+
+web-test: $(NPM_PACKAGES)
+	$(NPM) run check
+	$(NPM) test
+
+$(PAGE): $(NPM_PACKAGES) $(shell find web/index.html web/*.* web/src web/scripts -type f 2>/dev/null)
+	$(NPM) run build
+
+$(NPM_PACKAGES): web/package.json web/package-lock.json
+	$(NPM) ci
+	@touch $@
+
+# What the tests need of it. Where it cannot be had they go on without: those of the page then say that they did not run.
+web-if-possible:
+	@if ! command -v npm >/dev/null 2>&1 || ! node -e "$(modern)" >/dev/null 2>&1; then \
+		echo "Node.js 20.19 or newer with npm was not found: $(without)"; \
+	elif ! $(MAKE) --no-print-directory $(NPM_PACKAGES); then \
+		echo "npm could not install what web/package-lock.json names: $(without)"; \
+	else \
+		$(MAKE) --no-print-directory web; \
+	fi
+
+modern  := const [a, b] = process.versions.node.split('.').map(Number); process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)
+without := the explorer's page is not built anew, and tests that need it will be skipped
 
 # --- the oracle ---------------------------------------------------------------------------------------------------
 # Every call of tests/oracle/calls.txt with many exchanges of positions: ten minutes.
@@ -114,8 +150,8 @@ obstacle = $(shell \
 		echo "'$(PYTHON)' (Python $$version) cannot make a virtual environment because its module venv or ensurepip is missing: install it (on Debian and Ubuntu the package python$$version-venv) and repeat the command")
 
 clean:
-	rm -rf build dist .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf build dist web/build src/orbitope/explorer/assets .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find src tests -type d -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean
-	rm -rf $(VENV) .venv-zoo-transformers .venv-zoo-vision
+	rm -rf web/node_modules $(VENV) .venv-zoo-transformers .venv-zoo-vision

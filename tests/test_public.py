@@ -12,6 +12,7 @@ ROOT = Path(__file__).parent.parent
 PUBLIC = {
     "Element",
     "Objective",
+    "Outline",
     "SymmetryGroup",
     "Units",
     "align",
@@ -21,7 +22,10 @@ PUBLIC = {
     "explain",
     "fold",
     "prove",
+    "stationarity",
+    "survey",
     "symmetries",
+    "traits",
     "verify",
 }
 

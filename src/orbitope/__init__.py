@@ -6,21 +6,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from orbitope.activations import traits
     from orbitope.alignment import align
     from orbitope.comparison import verify
-    from orbitope.curvature import explain
+    from orbitope.curvature import Outline
     from orbitope.flatness import audit
     from orbitope.group import Element, SymmetryGroup, Units
     from orbitope.infer import symmetries
     from orbitope.infer.equivalents import fold
-    from orbitope.landscapes import barrier
+    from orbitope.landscapes import barrier, stationarity
     from orbitope.objective import Objective
     from orbitope.proof import check_certificate as check
     from orbitope.proof import prove
+    from orbitope.reports.explaining import explain
+    from orbitope.surveys import survey
 
 __all__ = [
     "Element",
     "Objective",
+    "Outline",
     "SymmetryGroup",
     "Units",
     "align",
@@ -30,7 +34,10 @@ __all__ = [
     "explain",
     "fold",
     "prove",
+    "stationarity",
+    "survey",
     "symmetries",
+    "traits",
     "verify",
 ]
 
@@ -40,13 +47,17 @@ _HOMES = {
     "barrier": ("landscapes", "barrier"),
     "check": ("proof", "check_certificate"),
     "Element": ("group", "Element"),
-    "explain": ("curvature", "explain"),
+    "explain": ("reports.explaining", "explain"),
     "fold": ("infer.equivalents", "fold"),
     "Objective": ("objective", "Objective"),
+    "Outline": ("curvature", "Outline"),
     "prove": ("proof", "prove"),
+    "stationarity": ("landscapes", "stationarity"),
+    "survey": ("surveys", "survey"),
     "symmetries": ("infer", "symmetries"),
     "SymmetryGroup": ("group", "SymmetryGroup"),
     "Units": ("group", "Units"),
+    "traits": ("activations", "traits"),
     "verify": ("comparison", "verify"),
 }
 

@@ -17,7 +17,23 @@ from tests.cli.conftest import Runner, environment, problems
 
 from orbitope.cli import application, inspection
 
-COMMANDS = ["inspect", "twin", "verify", "audit", "prove", "check", "explain", "fold", "align", "barrier", "demo"]
+COMMANDS = [
+    "inspect",
+    "twin",
+    "verify",
+    "audit",
+    "prove",
+    "check",
+    "stationarity",
+    "explain",
+    "activation",
+    "survey",
+    "fold",
+    "align",
+    "barrier",
+    "demo",
+    "explore",
+]
 
 
 NO_OPTION = "error[E100] No such option '--colour'\n  fix  orbitope inspect --help lists what is understood\n"

@@ -39,8 +39,8 @@ def violations(walk: Walk, *, chords: int = 4, seed: int = 0, scale: float = 1.5
     states = {name: walk.state(name) for name in program.before(walk.target) if name in walk.states}
     states |= {name: program.held[name] for name in program.before(walk.target) if name not in states}
     fields = ("varies", "convex", "concave", "nonnegative", "nonpositive")
-    claims = State(*(torch.cat([getattr(s, f).flatten() for s in states.values()]) for f in fields))
-    sizes = [s.varies.numel() for s in states.values()]
+    claims = State(*(torch.cat([getattr(s, f).expand(s.shape).flatten() for s in states.values()]) for f in fields))
+    sizes = [s.size for s in states.values()]
     for k in range(chords):
         sample = int(torch.randint(samples, (), generator=generator))
         spread = scale * 4.0 ** (k % 3 - 1)

@@ -348,3 +348,14 @@ def test_signs_follow_by_rule_only():
             n for n in real_inputs(program) if program.nodes[n].attributes["input"] == program.graph.inputs[0]
         )
         assert program.walk(first, end(program)).result.census.kind == kind, gate
+
+
+def test_nothing_is_claimed_of_complex_numbers_that_vary():
+    """The real part of z² is x² − y²."""
+    affine = _state("affine")
+    square = Node("y", "pointwise", ("x", "x"), (1,), "complex64", {"fn": "mul"})
+    assert derive(square, [affine, affine]).census.kind == "unknown"
+    assert derive(replace(square, dtype="float32"), [affine, affine]).census.kind == "convex"
+    constant = _state("constant", "+")
+    assert derive(square, [constant, constant]).census.kind == "constant"
+    assert not bool(derive(square, [constant, constant]).nonnegative.any())

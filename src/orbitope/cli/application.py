@@ -36,9 +36,15 @@ from orbitope.errors import InputError, OrbitopeError
 
 CHAPTERS: dict[str, dict[str, str]] = {
     "See the symmetry": {"inspect": "inspection", "twin": "twins", "verify": "verification", "audit": "auditing"},
-    "Prove what follows from it": {"prove": "proofs", "check": "proofs", "explain": "explanation"},
+    "Prove what follows from it": {
+        "prove": "proofs",
+        "check": "proofs",
+        "stationarity": "stationary",
+        "explain": "explanation",
+    },
+    "Try it on other networks": {"activation": "activation", "survey": "surveying"},
     "Undo it": {"fold": "folding", "align": "alignments", "barrier": "alignments"},
-    "The whole story": {"demo": "demonstration"},
+    "The whole story": {"demo": "demonstration", "explore": "exploring"},
 }
 """Headings of the help, the commands under each, and the module that defines each."""
 
@@ -186,10 +192,10 @@ def _as_json(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
         ctx.meta[FORMAT_KEY] = "json"
 
 
-def command(name: str) -> Callable[[Callable[..., Result]], click.Command]:
+def command(name: str) -> Callable[[Callable[..., Result | int]], click.Command]:
     """A subcommand; ``--format`` and ``--debug`` come after its own options."""
 
-    def wrap(function: Callable[..., Result]) -> click.Command:
+    def wrap(function: Callable[..., Result | int]) -> click.Command:
         settings = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
         made = click.command(name, cls=Command, context_settings=settings)(function)
         made.params += [

@@ -2,50 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import fill
 from typing import Any, Literal
 
-from orbitope.curvature import words
+from orbitope.curvature.derivation import WIDTH, Step, chain, tree
 from orbitope.curvature.state import Census
+from orbitope.curvature.witness import Evidence
 from orbitope.guarantee import Guarantee
 
 Verdict = Literal["PROVED CONVEX", "PROVED CONCAVE", "PROVED NON-CONVEX", "UNKNOWN"]
 Axis = Literal["inputs", "block", "tensor", "subset", "joint"]
-
-_WIDTH = 100
-_TREE = 18
-"""Lines of a derivation that are printed; the JSON form has all."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """One value of a derivation.
-
-    Attributes:
-        node: its name in the graph. call: the traced call that it belongs to. traced: the operation called there.
-        module, source: where that stands in the model.
-        operation: what is computed.
-        census: how many of its entries are proved to be what.
-        rule: why, in one sentence; empty for the variables.
-        operands: the steps of the operands that vary.
-    """
-
-    node: str
-    call: str
-    traced: str
-    module: str
-    source: str
-    operation: str
-    census: Census
-    rule: str
-    operands: tuple[str, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """As JSON."""
-        plain = {name: getattr(self, name) for name in ("node", "traced", "module", "source", "operation", "rule")}
-        return {**plain, "operands": list(self.operands), "curvature": self.census.to_json()}
 
 
 @dataclass(frozen=True)
@@ -94,6 +61,7 @@ class Finding:
         census: how many entries of the value are proved to be what (F has one).
         broken: where the rule breaks, None where it does not.
         steps: the derivation, operands first; of an UNKNOWN one, up to the node where it breaks.
+        searched: why no certificate was found, where one was looked for.
     """
 
     axis: str
@@ -102,6 +70,7 @@ class Finding:
     census: Census
     broken: Break | None = None
     steps: tuple[Step, ...] = ()
+    searched: str = ""
 
     @property
     def proved(self) -> bool:
@@ -122,22 +91,17 @@ class Finding:
             "reason": self.reason,
             "curvature": self.census.to_json(),
             "broken": None if self.broken is None else self.broken.to_json(),
+            "searched": self.searched,
             "steps": [step.to_json() for step in self.steps],
         }
 
     def tree(self) -> str:
         """The derivation as an indented tree: a value, and below it what it is computed from."""
-        return "\n".join(_tree(self.steps))
+        return "\n".join(tree(self.steps))
 
     def chain(self) -> str:
         """The derivation in one line, from the variables on."""
-        groups = [group for group in _groups(self.steps) if group.rules]
-        shown = [f"{group.module} {group.operation}".strip() + f": {group.census}" for group in groups]
-        if self.broken is not None and shown:
-            shown[-1] += " (breaks here)"
-        if len(shown) > 7:
-            shown = [*shown[:3], f"… {len(shown) - 6} further …", *shown[-3:]]
-        return " → ".join(shown)
+        return chain(self.steps, breaks=self.broken is not None)
 
 
 @dataclass(frozen=True)
@@ -148,6 +112,7 @@ class Analysis:
         axis: which kind of choice. name: which one: a module's path, a tensor, the user's own label.
         variables: canonical names of the parameters, or of the inputs.
         outputs: of the network's outputs. loss: of F.
+        certificate: that refutes convexity, where one is known.
     """
 
     axis: Axis
@@ -155,6 +120,7 @@ class Analysis:
     variables: tuple[str, ...]
     outputs: Finding
     loss: Finding
+    certificate: Evidence | None = None
 
     @property
     def label(self) -> str:
@@ -184,7 +150,7 @@ class Explanation:
 
     Attributes:
         function: what F is, in words.
-        inputs: in the inputs, at these parameters.
+        inputs: in the inputs, at these parameters. apart: in each of several inputs alone.
         blocks: in the parameters of each module alone, in the order of the program.
         tensors: in each tensor alone, where asked for. subsets: in each set that the user named.
         joint: in all trainable parameters at once.
@@ -202,11 +168,12 @@ class Explanation:
     summary: tuple[str, ...]
     notes: tuple[str, ...]
     guarantee: str
+    apart: tuple[Analysis, ...] = ()
 
     @property
     def analyses(self) -> tuple[Analysis, ...]:
         """All of them: inputs, blocks, tensors, subsets, joint."""
-        return (self.inputs, *self.blocks, *self.tensors, *self.subsets, self.joint)
+        return (self.inputs, *self.apart, *self.blocks, *self.tensors, *self.subsets, self.joint)
 
     @property
     def verdicts(self) -> tuple[Finding, ...]:
@@ -231,6 +198,7 @@ class Explanation:
             "version": 1,
             "function": self.function,
             "inputs": self.inputs.to_json(),
+            "apart": [a.to_json() for a in self.apart],
             "blocks": [a.to_json() for a in self.blocks],
             "tensors": [a.to_json() for a in self.tensors],
             "subsets": [a.to_json() for a in self.subsets],
@@ -246,6 +214,8 @@ class Explanation:
         said: set[str] = set()
         lines += ["In the inputs, at these parameters", *_shown(self.inputs.outputs, "outputs", said)]
         lines += _shown(self.inputs.loss, "loss F", said, self.inputs.outputs)
+        for a in self.apart:
+            lines += _shown(a.outputs, f"outputs, in {a.name} alone", said)
         for title, analyses in (
             ("In the parameters of one module alone, all others held", self.blocks),
             ("In one tensor alone, all others held", self.tensors),
@@ -263,7 +233,7 @@ class Explanation:
 # text -----------------------------------------------------------------------------------------------------------------
 def _wrapped(text: str, indent: int) -> str:
     pad = " " * indent
-    return fill(text, _WIDTH, initial_indent=pad, subsequent_indent=pad, break_on_hyphens=False)
+    return fill(text, WIDTH, initial_indent=pad, subsequent_indent=pad, break_on_hyphens=False)
 
 
 def _shown(finding: Finding, label: str, said: set[str], before: Finding | None = None) -> list[str]:
@@ -276,77 +246,7 @@ def _shown(finding: Finding, label: str, said: set[str], before: Finding | None 
     lines.append(_wrapped(finding.broken.fact if again and finding.broken else finding.reason, 6))
     said.update([finding.broken.rule] if finding.broken is not None else [])
     if finding.verdict in ("PROVED CONVEX", "PROVED CONCAVE"):
-        lines += [f"      {line}" for line in _tree(finding.steps)]
+        lines += [f"      {line}" for line in tree(finding.steps)]
     elif finding.broken is not None:
         lines.append(_wrapped(f"at {finding.broken.place}; {finding.chain()}", 6))
     return lines
-
-
-@dataclass(frozen=True)
-class _Group:
-    """The steps of one traced operation: a dense layer is one line, not a product, a broadcast and a sum."""
-
-    call: str
-    module: str
-    source: str
-    operation: str
-    census: Census
-    rules: tuple[str, ...]
-    leaves: tuple[str, ...]
-    operands: tuple[str, ...]
-
-
-def _groups(steps: Sequence[Step]) -> list[_Group]:
-    by_call: dict[str, list[Step]] = {}
-    call_of = {step.node: step.call for step in steps}
-    leaves = {step.node: step.operation for step in steps if not step.rule}
-    for step in steps:
-        by_call.setdefault(step.call, []).append(step)
-    return [_group(call, parts, call_of, leaves) for call, parts in by_call.items()]
-
-
-def _group(call: str, parts: Sequence[Step], call_of: Mapping[str, str], leaves: Mapping[str, str]) -> _Group:
-    last = parts[-1]
-    outside = dict.fromkeys(x for part in parts for x in part.operands if call_of[x] != call)
-    rules = [p.rule for p in parts if p.rule]
-    bending = [r for r in rules if not r.startswith(words.MOVED) and not r.endswith(words.AFFINE)]
-    telling = bending or [r for r in rules if not r.startswith(words.MOVED)] or rules
-    module = f"layer {last.module}" if last.module not in ("", "loss") else last.module
-    acting = list(dict.fromkeys(p.operation for p in parts if p.rule != words.MOVED)) or [last.operation]
-    main = acting[0] if len(acting) == 1 and acting[0] not in words.SUMS else last.traced or acting[0]
-    return _Group(
-        call,
-        module,
-        last.source,
-        main,
-        last.census,
-        tuple(dict.fromkeys(telling)),
-        tuple(dict.fromkeys(leaves[x] for x in outside if x in leaves)),
-        tuple(dict.fromkeys(call_of[x] for x in outside if x not in leaves)),
-    )
-
-
-def _tree(steps: Sequence[Step]) -> list[str]:
-    groups = {group.call: group for group in _groups(steps)}
-    if not groups:
-        return []
-    lines = list(_branches(groups, steps[-1].call, 0, set()))
-    if len(lines) > _TREE:
-        cut = len(lines) - _TREE + 1
-        lines = [*lines[: _TREE - 4], f"… {cut} further lines (in the JSON form) …", *lines[-3:]]
-    return lines
-
-
-def _branches(groups: Mapping[str, _Group], call: str, depth: int, seen: set[str]) -> Iterator[str]:
-    group, pad = groups[call], "  " * depth
-    place = f"{group.module} ({group.source})" if group.source else group.module
-    if call in seen:
-        yield f"{pad}{group.census} — {place} {group.operation}, as above"
-        return
-    seen.add(call)
-    text = f"{pad}{group.census} — {place}".rstrip(" —")
-    text += f": {'; '.join(group.rules)}" if group.rules else ""
-    text += f"; in {', '.join(group.leaves)}" if group.leaves else ""
-    yield from fill(text, _WIDTH - 6, subsequent_indent=pad + "    ", break_on_hyphens=False).splitlines()
-    for operand in group.operands:
-        yield from _branches(groups, operand, depth + 1, seen)

@@ -1,14 +1,18 @@
-"""What is proved of the entries of one value, as functions of the chosen variables: one mask for each property."""
+"""What is proved of the entries of one value, as functions of the chosen variables: one mask for each property.
+
+Values that are too large for masks, or whose entries nobody knows, have one flag for all their entries instead.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Literal
 
 import torch
 
 Mask = torch.Tensor
-"""A boolean tensor of the value's shape."""
+"""A boolean tensor of the value's shape; of no axes where one flag stands for all entries."""
 
 Kind = Literal["constant", "affine", "convex", "concave", "mixed", "unknown"]
 
@@ -65,6 +69,8 @@ class State:
         varies: the entry may depend on the variables (false: it is constant, for every sample).
         convex: convex in the variables. concave: likewise. An entry that does not vary is both.
         nonnegative: never below zero, wherever the variables are and for every sample. nonpositive: likewise.
+        extent: None where masks have the value's shape. Else that shape, and each mask is one flag: of ``varies``
+            whether any entry may vary, of the others whether all entries have the property.
     """
 
     varies: Mask
@@ -72,12 +78,13 @@ class State:
     concave: Mask
     nonnegative: Mask
     nonpositive: Mask
+    extent: tuple[int, ...] | None = None
 
     @staticmethod
-    def fixed(nonnegative: Mask, nonpositive: Mask) -> State:
+    def fixed(nonnegative: Mask, nonpositive: Mask, extent: tuple[int, ...] | None = None) -> State:
         """Constants of the given signs."""
         yes = torch.ones_like(nonnegative)
-        return State(~yes, yes, yes, nonnegative, nonpositive)
+        return State(~yes, yes, yes, nonnegative, nonpositive, extent)
 
     @staticmethod
     def values(tensor: torch.Tensor) -> State:
@@ -85,16 +92,39 @@ class State:
         return State.fixed(tensor >= 0, tensor <= 0)
 
     @staticmethod
-    def variable(shape: tuple[int, ...]) -> State:
-        """The variables themselves: affine, of any sign."""
-        yes = torch.ones(shape, dtype=torch.bool)
-        return State(yes, yes, yes, ~yes, ~yes)
+    def unsigned(shape: tuple[int, ...], *, nonnegative: bool = False, whole: bool = False) -> State:
+        """Constants of which nothing is known, or only that none is negative; ``whole``: one flag for all."""
+        none = torch.zeros(() if whole else shape, dtype=torch.bool)
+        return State.fixed(none | nonnegative, none, shape if whole else None)
 
     @staticmethod
-    def nothing(shape: tuple[int, ...]) -> State:
+    def variable(shape: tuple[int, ...], *, whole: bool = False) -> State:
+        """The variables themselves: affine, of any sign; ``whole``: one flag for all."""
+        yes = torch.ones(() if whole else shape, dtype=torch.bool)
+        return State(yes, yes, yes, ~yes, ~yes, shape if whole else None)
+
+    @staticmethod
+    def nothing(shape: tuple[int, ...], *, whole: bool = False) -> State:
         """Nothing is claimed."""
-        yes = torch.ones(shape, dtype=torch.bool)
-        return State(yes, ~yes, ~yes, ~yes, ~yes)
+        yes = torch.ones(() if whole else shape, dtype=torch.bool)
+        return State(yes, ~yes, ~yes, ~yes, ~yes, shape if whole else None)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The value's shape."""
+        return tuple(self.varies.shape) if self.extent is None else self.extent
+
+    @property
+    def size(self) -> int:
+        """The number of entries."""
+        return prod(self.shape)
+
+    def gathered(self) -> State:
+        """The same with one flag for all entries: less is claimed, never more."""
+        if self.extent is not None:
+            return self
+        claims = (self.convex, self.concave, self.nonnegative, self.nonpositive)
+        return State(self.varies.any(), *(mask.all() for mask in claims), extent=self.shape)
 
     @property
     def affine(self) -> Mask:
@@ -139,7 +169,8 @@ class State:
             self.varies & self.concave & ~self.convex,
             self.unknown,
         )
-        return Census(*(int(mask.sum()) for mask in masks))
+        each = 1 if self.extent is None else self.size
+        return Census(*(each * int(mask.sum()) for mask in masks))
 
     def settled(self) -> State:
         """The same with all that constancy and sign imply: what does not vary is affine, what is zero is constant."""

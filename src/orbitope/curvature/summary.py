@@ -10,6 +10,8 @@ from orbitope.curvature.walk import Program
 from orbitope.graph import Node
 from orbitope.primitives import PRIMITIVES, Behaviour
 
+NON_CONVEX = "PROVED NON-CONVEX"
+
 
 def summarise(explanation: Explanation, program: Program, outputs: str) -> tuple[str, ...]:
     """Paragraphs: the objection and the inputs, each layer alone, all parameters jointly, what is not said.
@@ -36,9 +38,12 @@ def _activations(program: Program, outputs: str) -> dict[str, tuple[Node, Behavi
     """The functions of the network that bend, by name."""
     path = program.before(outputs)
     found: dict[str, tuple[Node, Behaviour]] = {}
+    moved = set(_inputs(program))
     for name, node in program.nodes.items():
+        if not moved.isdisjoint(node.inputs):
+            moved.add(name)
         one = node.op in ("pointwise", "pool", "softmax", "normalise") and len(node.inputs) == 1
-        if name in path and one and bool(program.before(name) & _inputs(program)):
+        if name in path and one and name in moved:
             behaviour = PRIMITIVES[node.op].behaviour(node)
             if behaviour.form != "affine":
                 found.setdefault(words.operation(node), (node, behaviour))
@@ -78,17 +83,26 @@ def _objection(explanation: Explanation, bends: dict[str, tuple[Node, Behaviour]
 def _alone(blocks: Sequence[Analysis]) -> str:
     if not blocks:
         return ""
-    names = {a.name: words.layer(a.name) for a in blocks}
-    proved = [names[a.name] for a in blocks if a.loss.verdict == "PROVED CONVEX"]
-    others = [a for a in blocks if a.loss.verdict != "PROVED CONVEX"]
-    text = "Training moves the parameters, not the inputs, and curvature in the parameters is another question. "
+    named = [(words.layer(a.name), a.loss) for a in blocks]
+    proved = [name for name, loss in named if loss.verdict == "PROVED CONVEX"]
+    refuted = [name for name, loss in named if loss.verdict == "PROVED NON-CONVEX"]
+    others = [f"{name}: {_fact(loss)}" for name, loss in named if loss.verdict not in ("PROVED CONVEX", NON_CONVEX)]
+    text = ["Training moves the parameters, not the inputs, and curvature in the parameters is another question."]
     if proved:
-        text += f"With everything else held, F is proved convex in the parameters of {_listed(proved)}. "
-    if len(proved) == len(blocks):
-        return text.strip()
-    parts = [f"{names[a.name]}: {_fact(a.loss)}" for a in others]
-    more = f"; and {len(parts) - 3} further modules" if len(parts) > 3 else ""
-    return f"{text}{'It is not' if proved else 'F is not'} proved so in {'; '.join(parts[:3])}{more}."
+        text.append(f"With everything else held, F is proved convex in the parameters of {_short(proved)}.")
+    if refuted:
+        alone = "In those" if proved else "With everything else held, in those"
+        text.append(f"{alone} of {_short(refuted)} it is proved not to be, by certificates.")
+    if others:
+        more = f"; and {len(others) - 3} further modules" if len(others) > 3 else ""
+        start = "It is not proved so in" if proved and not refuted else "Nothing is proved in"
+        text.append(f"{start} {'; '.join(others[:3])}{more}.")
+    return " ".join(text)
+
+
+def _short(names: Sequence[str]) -> str:
+    """A list of names, of which no more than eight are written out."""
+    return _listed(names) if len(names) <= 8 else _listed([*names[:6], f"{len(names) - 6} others"])
 
 
 def _jointly(joint: Analysis) -> str:
@@ -106,12 +120,13 @@ def _jointly(joint: Analysis) -> str:
 
 
 def _unsaid(explanation: Explanation) -> str:
-    cited = next((a for a in explanation.analyses if a.loss.verdict == "PROVED NON-CONVEX"), None)
+    analyses = (explanation.joint, *explanation.analyses)
+    cited = next((a for a in analyses if a.loss.verdict == NON_CONVEX), None)
     if cited is not None:
         name = "all parameters jointly" if cited.axis == "joint" else cited.name
         return (
-            f"The rules alone refute nothing: where they break, F could still be convex. In {name} it is not, "
-            "and the proof is the certificate: a point between permuted copies of parameters at which F is higher."
+            f"The rules alone refute nothing: where they break, F could still be convex. In {name} it is not, and the "
+            "proof is the certificate: points of equal weight, and their mean, at which F is higher than on average."
         )
     if explanation.joint.loss.verdict == "UNKNOWN":
         return (

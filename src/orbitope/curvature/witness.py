@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -57,12 +58,14 @@ class Witness:
         moved: parameters in which its points differ.
         differing: parameters whose value in the certificate is not the value here.
         objection: why the certificate is not about this F; empty if it is.
+        certificate: itself.
     """
 
     statement: str
     moved: frozenset[str]
     differing: frozenset[str]
     objection: str = ""
+    certificate: Evidence | None = None
 
     def settles(self, variables: frozenset[str]) -> bool:
         """Whether F is not convex in these variables: the points lie in the slice that is F's domain here."""
@@ -78,14 +81,25 @@ def read(certificate: Evidence, objective: Objective, params: Mapping[str, torch
     document = certificate.document
     moved, theirs = certificate.moved, certificate.parameters
     if not set(theirs) <= set(params) or any(t.shape != params[n].shape for n, t in theirs.items()):
-        return Witness(certificate.statement, moved, frozenset(), "it is about other parameters")
+        return Witness(certificate.statement, moved, frozenset(), "it is about other parameters", certificate)
     absorbed = _absorbed(document, theirs)
     differing = frozenset(
         name
         for name, p in params.items()
         if name in theirs and name not in absorbed and not torch.equal(theirs[name].double(), p.cpu().double())
     )
-    return Witness(certificate.statement, moved, differing, _objection(certificate, params, objective))
+    objection = _objection(certificate, params, objective)
+    return Witness(certificate.statement, moved, differing, objection, certificate)
+
+
+def restricted(objective: Objective, variables: Sequence[str]) -> Objective:
+    """The same function of some of its variables, all others held. Weight decay counts these only.
+
+    Weight decay of what is held is a constant, which makes no difference to convexity.
+    """
+    part = copy.copy(objective)
+    part.__dict__["variables"] = tuple(variables)  # in place of the cached property
+    return part
 
 
 def _absorbed(document: Mapping[str, Any], theirs: Mapping[str, torch.Tensor]) -> frozenset[str]:

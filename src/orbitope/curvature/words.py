@@ -1,12 +1,11 @@
-"""Plain sentences for what the law found: why a step holds, and why it breaks."""
+"""Plain words for nodes and values, and why a step of a derivation holds."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 
-import torch
-
-from orbitope.curvature.law import products_of_variables
+from orbitope.curvature.law import derive
 from orbitope.curvature.state import State
 from orbitope.curvature.walk import Program, Walk
 from orbitope.graph import Node
@@ -34,12 +33,40 @@ _NAMES = {
     "contract": "matrix product",
     "convolve": "convolution",
     "normalise": "normalisation",
+    "order": "sorting",
+    "accumulate": "running total",
+    "gather": "lookup",
+    "pick": "lookup",
+    "resample": "resampling",
+    "matrices": "matrix function",
+    "hardswish": "hard swish",
+    "hardsigmoid": "hard sigmoid",
+    "lt": "comparison",
+    "le": "comparison",
+    "gt": "comparison",
+    "ge": "comparison",
+    "eq": "comparison",
+    "ne": "comparison",
+    "where": "choice",
 }
+_LOSSES = {
+    "cross_entropy": "cross-entropy",
+    "nll": "negative log-likelihood",
+    "mse": "mean squared error",
+    "l1": "absolute error",
+    "smooth_l1": "smooth absolute error",
+    "huber": "Huber loss",
+    "hinge": "hinge loss",
+    "multi_margin": "multi-class margin loss",
+    "bce_with_logits": "binary cross-entropy",
+}
+_CELLS = {"tanh": "tanh cell", "relu": "ReLU cell", "gru": "GRU cell", "lstm": "LSTM cell"}
 SUMS = ("matrix product", "convolution")
 """Known to readers by the name of the layer."""
 
 _DIRECTIONS = {1: "non-decreasing", -1: "non-increasing", 0: "not monotone"}
-_MOVES = ("reshape", "transpose", "broadcast", "slice")
+MOVES = ("reshape", "transpose", "broadcast", "slice")
+"""Operations that only move entries."""
 
 
 def operation(node: Node) -> str:
@@ -55,6 +82,10 @@ def operation(node: Node) -> str:
             return _NAMES.get(fn, fn) + (f" ({', '.join(settings)})" if settings else "")
         case "softmax":
             return "log-softmax" if node.attributes["kind"] == "log" else "softmax"
+        case "scan":
+            return f"{_CELLS[node.attributes['cell']]} of every step"
+        case "map":
+            return operation(node.attributes["inner"])
         case "pool":
             return f"{node.attributes['fn']} pooling"
         case "opaque":
@@ -78,6 +109,15 @@ def layer(module: str) -> str:
     return {"": "the model", LOSS: "the loss"}.get(module, f"layer {module}")
 
 
+def loss(name: str) -> str:
+    """A loss by its usual name.
+
+    >>> loss("mse"), loss("my_loss")
+    ('mean squared error', 'my loss')
+    """
+    return _LOSSES.get(name, name.replace("_", " "))
+
+
 def number(value: float) -> str:
     """Three digits, with a proper minus sign.
 
@@ -90,7 +130,7 @@ def number(value: float) -> str:
 def origin(program: Program, name: str) -> Node:
     """The node whose entries a value consists of, only moved."""
     node = program.nodes[name]
-    while node.op in _MOVES:
+    while node.op in MOVES:
         node = program.nodes[node.inputs[0]]
     return node
 
@@ -126,8 +166,12 @@ def rule(walk: Walk, name: str) -> str:
         return ""
     behaviour = PRIMITIVES[node.op].behaviour(node)
     varying = [k for k, x in enumerate(operands) if bool(x.varies.any())]
+    if bool(walk.states[name].unknown.any()):
+        return "the rule breaks here" if name == walk.broken else f"{operation(node)}, of operands that are unknown"
+    if together := _together(walk, name, operands):
+        return together
     if behaviour.form == "affine":
-        if node.op in _MOVES:
+        if node.op in MOVES:
             return MOVED
         turned = all(behaviour.monotone[k] < 0 for k in varying)
         return f"{operation(node)}, {'non-increasing and ' if turned else ''}{AFFINE}"
@@ -141,6 +185,29 @@ def rule(walk: Walk, name: str) -> str:
     k = varying[0]
     signed = _side(operands[k])
     return f"{operation(node)}, {manner(behaviour, k)}, of {_kind(operands[k])}{signed}"
+
+
+def _together(walk: Walk, name: str, operands: Sequence[State]) -> str:
+    """Of a value that several steps make a function of one number, where that says more than the last step."""
+    program = walk.program
+    curve = program.curves.get(name)
+    if curve is None or curve.root not in walk.states:
+        return ""
+    if derive(program.nodes[name], operands).census == walk.states[name].census:
+        return ""
+    traits = curve.everywhere
+    bend = "convex" if traits.convex else "concave" if traits.concave else ""
+    if bend and traits.convex and traits.concave:
+        bend = "affine"
+    kind = f"{bend}, {_DIRECTIONS[traits.direction]} " if bend else ""
+    breaks = f", with breaks at {_numbers(curve.function.breaks)}" if curve.function.breaks else ""
+    where = describe(program, curve.root)
+    return f"with the steps before it a {kind}function of each entry of the {where}{breaks}".replace("the the ", "the ")
+
+
+def _numbers(breaks: Sequence[Fraction]) -> str:
+    shown = [number(float(b)) for b in breaks]
+    return ", ".join([*shown[:4], "…"] if len(shown) > 5 else shown)
 
 
 def _squared(x: State) -> str:
@@ -168,101 +235,3 @@ def _kind(x: State) -> str:
     return {"affine": "an affine operand", "convex": "a convex operand", "concave": "a concave operand"}.get(
         census.kind, f"operands that are {census}"
     )
-
-
-# why a step breaks ----------------------------------------------------------------------------------------------------
-Reason = tuple[str, str]
-"""What stands there, and why nothing follows from it (may be empty)."""
-
-_MIXTURE = "convex plus concave has no curvature by the rules"
-
-
-def reason(walk: Walk, name: str, subject: str) -> Reason:
-    """Why nothing follows for some entries of this node, with numbers.
-
-    Args:
-        walk: the walk that broke.
-        name: the node.
-        subject: what varies, as in ``the inputs``.
-    """
-    node, operands = walk.program.nodes[name], walk.operands(name)
-    place = layer(node.module)
-    if node.op not in PRIMITIVES or node.op == "opaque":
-        return f"{place} applies {operation(node)}, of which nothing is known, to what depends on {subject}", ""
-    behaviour = PRIMITIVES[node.op].behaviour(node)
-    varying = [k for k, x in enumerate(operands) if bool(x.varies.any())]
-    match behaviour.form:
-        case "multilinear":
-            return _product_breaks(walk, node, operands, varying, subject)
-        case "affine":
-            kinds = "; ".join(f"{describe(walk.program, node.inputs[k])}: {operands[k].census}" for k in varying)
-            what = f"takes the {operation(node)} of convex and concave functions of {subject} ({kinds})"
-            return f"{place} {what}", _MIXTURE
-        case "other" if len(varying) > 1:
-            parts = " and ".join(describe(walk.program, node.inputs[k]) for k in varying)
-            return f"{place} takes the {operation(node)} of two varying expressions: {parts} depend on {subject}", ""
-        case "other":
-            return f"{place} applies {operation(node)}, {manner(behaviour)}, to what depends on {subject}", ""
-        case form:
-            k = next((k for k in varying if not bool(operands[k].affine.all())), varying[0])
-            needed = {1: form, 0: "affine", -1: "concave" if form == "convex" else "convex"}[behaviour.monotone[k]]
-            lacking = _lacking(operands[k], needed)
-            return (
-                f"{place} applies {operation(node)} to an operand of which {lacking} in {subject}",
-                f"{operation(node)} is {manner(behaviour, k)}, which needs {_article(needed)} {needed} operand",
-            )
-
-
-def _article(word: str) -> str:
-    return "an" if word == "affine" else "a"
-
-
-def _lacking(x: State, needed: str) -> str:
-    """How many entries are not of the curvature needed, and what they are."""
-    census = x.census
-    unfit = [kind for kind in ("convex", "concave", "unknown") if kind != needed and getattr(census, kind)]
-    counts = [f"{getattr(census, kind)} of {census.total} entries are {kind}" for kind in unfit]
-    return " and ".join(counts)
-
-
-def _product_breaks(walk: Walk, node: Node, operands: Sequence[State], varying: Sequence[int], subject: str) -> Reason:
-    program, place = walk.program, layer(node.module)
-    pairs = products_of_variables(node, operands)
-    if pairs:
-        j, k = sorted(pairs[0], key=lambda i: program.nodes[node.inputs[i]].op != "parameter")
-        a, b = (describe(program, node.inputs[i]) for i in (j, k))
-        what = f"is a product of two varying expressions: both factors depend on {subject} ({a} × {b})"
-        return f"{place} {what}", ""
-    bent = [k for k in varying if not bool(operands[k].affine.all())]
-    if len({node.inputs[k] for k in bent}) < len(bent):
-        what = f"squares a function of {subject} that is not affine ({operands[bent[0]].census})"
-        return f"{place} {what}", "the square of a convex function is convex only where that is nonnegative"
-    k = bent[0]
-    fixed = [j for j in range(len(operands)) if j not in varying]
-    factor = _factor(program, node, fixed[0]) if fixed else "constants of both signs"
-    census = operands[k].census
-    if census.kind in ("mixed", "unknown"):
-        return f"{place} adds multiples, by {factor}, of functions of {subject} that are {census}", _MIXTURE
-    bending = "convex" if census.convex else "concave"
-    other = "concave" if census.convex else "convex"
-    return (
-        f"{place} multiplies {bending} functions of {subject} by {factor}",
-        f"a {bending} function times a negative number is {other}, and {_MIXTURE}",
-    )
-
-
-def _factor(program: Program, node: Node, k: int) -> str:
-    """The constants that a node multiplies by, and how many of them are negative."""
-    source = origin(program, node.inputs[k])
-    own = source.op == "parameter" and source.attributes["parameter"].rpartition(".")[0] == node.module
-    noun = (
-        "its weights" if own and source.attributes["parameter"].endswith("weight") else describe(program, source.name)
-    )
-    value = program.values.get(source.name)
-    if value is None:
-        state = program.held[source.name]
-        unsure = int((~state.nonnegative).sum())
-        return f"{noun}, of which {unsure} of {state.varies.numel()} entries are not known to be nonnegative"
-    negative = int((value < 0).sum())
-    least = float(value.to(torch.float64).min()) if value.numel() else 0.0
-    return f"{noun}, of which {negative} of {value.numel()} are negative (smallest {number(least)})"

@@ -208,11 +208,11 @@ class _Path:
 
     def __init__(self, objective: Objective, a: Parameters, b: Parameters) -> None:
         self.objective = objective
-        self.a, self.b = _ends(objective, {"a": a, "b": b})
+        self.a, self.b = ends(objective, {"a": a, "b": b})
 
     def at(self, t: float) -> dict[str, torch.Tensor]:
         """The parameters at t; exactly the ends there, and exactly a everywhere where b is a."""
-        return {name: _lerp(x, self.b[name], t) for name, x in self.a.items()}
+        return point_between(self.a, self.b, t)
 
     def loss(self, t: float) -> float:
         return _loss(self.objective, self.at(t))
@@ -264,7 +264,7 @@ def plane(
     """
     if resolution < 2 or not margin >= 0:
         raise InputError("this is no grid", got=f"resolution={resolution}, margin={margin}")
-    start, end, third = _ends(objective, {"a": a, "b": b, "c": c})
+    start, end, third = ends(objective, {"a": a, "b": b, "c": c})
     along = {name: end[name] - start[name] for name in objective.variables}
     aside = {name: third[name] - start[name] for name in objective.variables}
     length = _dot(along, along) ** 0.5
@@ -309,7 +309,7 @@ def _grid(extent: Sequence[float], resolution: int, margin: float) -> tuple[floa
 
 
 # helpers ----------------------------------------------------------------------------------------------------
-def _ends(objective: Objective, given: Mapping[str, Parameters]) -> list[dict[str, torch.Tensor]]:
+def ends(objective: Objective, given: Mapping[str, Parameters]) -> list[dict[str, torch.Tensor]]:
     """Every point in float64, with all problems of all of them at once."""
     problems: list[str] = []
     points: list[dict[str, torch.Tensor]] = []
@@ -332,6 +332,11 @@ def _ends(objective: Objective, given: Mapping[str, Parameters]) -> list[dict[st
 def _loss(objective: Objective, params: Parameters) -> float:
     with torch.no_grad():
         return objective.mean(params).item()
+
+
+def point_between(a: Parameters, b: Parameters, t: float) -> dict[str, torch.Tensor]:
+    """(1 − t)·a + t·b, integers as they are in a."""
+    return {name: _lerp(x, b[name], t) for name, x in a.items()}
 
 
 def _lerp(x: torch.Tensor, y: torch.Tensor, t: float) -> torch.Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, get_args
@@ -128,6 +128,29 @@ def prove(
     return _Attempt(setting, limit or usual_limit(), progress or (lambda *_: None)).run(STRATEGIES[claim])
 
 
+def certify(
+    objective: Objective,
+    group: SymmetryGroup | None,
+    witness: Callable[[Setting], Witness],
+    *,
+    params: Mapping[str, torch.Tensor] | None = None,
+    progress: Progress | None = None,
+) -> Certificate | NotProven:
+    """A certificate of one witness that is known already, or the reason why there is none.
+
+    Args:
+        objective: model, loss and data.
+        group: its symmetries; inferred if not given.
+        witness: makes it, of the setting: the point A as a proof has it, and the symmetries that move variables only.
+        params: the point A; the model's own parameters by default.
+        progress: see :func:`prove`.
+
+    Guarantee: exact, as of :func:`prove`.
+    """
+    setting = Setting.of(objective, group, params)
+    return _Attempt(setting, usual_limit(), progress or (lambda *_: None)).one(witness(setting))
+
+
 class _Attempt:
     """One search for a proof, and the record of what was tried."""
 
@@ -164,6 +187,16 @@ class _Attempt:
         missing = self._without_units()
         reason = f"{missing}; {self.reason}" if missing else self.reason
         return NotProven(reason, tuple(self.tried), self.best_gap)
+
+    def one(self, witness: Witness) -> Certificate | NotProven:
+        """The certificate of this witness, or why there is none."""
+        try:
+            problem = self.issuer.problem() or self.issuer.too_large()
+        except NotIssued as error:
+            problem = str(error)
+        if problem:
+            return NotProven(problem)
+        return self._first(witness.strategy, [witness]) or NotProven(self.reason, tuple(self.tried), self.best_gap)
 
     def _without_units(self) -> str:
         """Why no two units can be exchanged; empty where some can."""
@@ -211,7 +244,7 @@ class _Attempt:
                 best = swaps(s.group, s.start, value, self.pairs)[:1]
                 return [found for witness in best for found in slopes(s.start, value, witness.steps[0])]
 
-    def _first(self, strategy: Strategy, found: list[Witness]) -> Certificate | None:
+    def _first(self, strategy: str, found: list[Witness]) -> Certificate | None:
         """The first of some witnesses that can be certified."""
         if not found:
             self._fails(strategy, "there is nothing to try: all that can be exchanged is identical, or nothing can be")

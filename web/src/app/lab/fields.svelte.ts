@@ -44,7 +44,7 @@ class Fields {
     const { frame } = this;
     if (!frame) return null;
     const samples = frame.inputs.length / lab.architecture.inputs;
-    return { ...frame, ...forward(lab.architecture, lab.drawnNow, frame.inputs, samples) };
+    return { ...frame, ...forward(lab.architecture, trainer.seen.drawn, frame.inputs, samples) };
   });
 }
 

@@ -114,7 +114,10 @@ class Lab {
   readonly lossB = $derived(this.f(this.b));
   readonly lossMiddle = $derived(this.f(this.middle));
   readonly lossMean = $derived(this.f(this.mean));
-  readonly lossShown = $derived(this.f(this.shown));
+  readonly lossShown = $derived.by(() => {
+    if (this.shown === this.a) return this.lossA;
+    return this.shown === this.b ? this.lossB : this.f(this.shown);
+  });
 
   /** Roughly how many milliseconds one evaluation of F takes. */
   readonly cost = $derived.by(() => {
@@ -136,10 +139,9 @@ class Lab {
 
   /** New first weights for the present settings. */
   begin(): void {
-    this.halt();
+    this.look({ t: this.t });
     this.a = initial(this.architecture, this.seed);
     this.steps = 0;
-    this.look({ t: this.t });
     if (this.move && !this.there(this.move)) this.move = null;
     if (!this.move) this.t = 0;
     if (this.picked && !this.has(this.picked)) this.picked = null;
@@ -190,26 +192,23 @@ class Lab {
 
   /** Look at A or B, whichever is nearer, since only these are the same function. */
   settle(): void {
-    this.halt();
     const near = this.t >= 0.5 && !this.averaged && !this.place && this.move ? 1 : 0;
     this.look({ t: near });
   }
 
   forget(): void {
-    this.halt();
     this.move = null;
     this.look({ t: 0 });
-  }
-
-  /** What moves by itself has arrived. */
-  private halt(): void {
-    this.stopMotion();
-    this.stopMotion = () => {};
   }
 
   // places ------------------------------------------------------------------------------------------------------
 
   look(at: At): void {
+    this.halt();
+    this.put(at);
+  }
+
+  private put(at: At): void {
     this.averaged = "average" in at;
     this.place = "place" in at ? at.place : null;
     if ("t" in at) this.t = at.t;
@@ -218,7 +217,6 @@ class Lab {
   /** Look there, and let the drawing follow smoothly. */
   glide(at: At, milliseconds = 900): void {
     const from = this.drawnNow;
-    this.halt();
     this.look(at);
     this.source = from;
     this.way = 0;
@@ -237,8 +235,14 @@ class Lab {
     this.halt();
     const from = this.averaged || this.place ? 0 : this.t;
     this.stopMotion = animate(milliseconds, (k) => {
-      this.look({ t: k === 1 ? t : from + (t - from) * eased(k) });
+      this.put({ t: k === 1 ? t : from + (t - from) * eased(k) });
     });
+  }
+
+  /** What moves by itself has arrived. */
+  private halt(): void {
+    this.stopMotion();
+    this.stopMotion = () => {};
   }
 
   // keeping -----------------------------------------------------------------------------------------------------

@@ -1,12 +1,15 @@
 /** Training between the frames. */
 
+import { untrack } from "svelte";
 import { type Optimiser, optimiser } from "../../core/training";
 import type { Dataset, Parameters } from "../../core/types";
 import { background } from "./background";
 import { lab } from "./lab.svelte";
 
 /** Steps and milliseconds that one frame may take. */
-const FRAME = { steps: 5, milliseconds: 4 };
+const FRAME = { steps: 5, milliseconds: 3 };
+/** Frames from one refresh of the costly pictures to the next while it trains. */
+const BEAT = 3;
 /** How many losses are remembered. */
 const KEPT = 240;
 
@@ -19,10 +22,19 @@ class Trainer {
   private settings = "";
   private data: Dataset | null = null;
   private frame = 0;
+  private frames = 0;
 
   /** Losses of the steps so far, thinned out where there are many. */
   history = $state.raw<readonly number[]>([]);
   private stride = 1;
+  private beat = $state(0);
+
+  /** The networks as the costly pictures show them: while one trains, not anew in every frame. */
+  readonly seen = $derived.by(() => {
+    void this.beat;
+    const now = () => ({ a: lab.a, b: lab.b, shown: lab.shown, drawn: lab.drawnNow });
+    return this.running ? untrack(now) : now();
+  });
 
   /** Train until step `goal`, or until told to stop. */
   start(goal = Number.POSITIVE_INFINITY): void {
@@ -30,6 +42,7 @@ class Trainer {
     this.goal = goal;
     if (this.running) return;
     this.running = true;
+    this.beat += 1;
     background.busy = true;
     lab.trouble = "";
     this.frame = requestAnimationFrame(() => this.tick());
@@ -76,6 +89,8 @@ class Trainer {
 
   private tick(): void {
     const left = this.goal - lab.steps;
+    this.frames += 1;
+    if (this.frames % BEAT === 0) this.beat += 1;
     const went = this.steps(Math.min(FRAME.steps, left), FRAME.milliseconds);
     if (!went || lab.steps >= this.goal) this.stop();
     else this.frame = requestAnimationFrame(() => this.tick());

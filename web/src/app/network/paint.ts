@@ -63,7 +63,7 @@ function edges(
     for (let j = 0; j < layer.columns; j++) {
       const weight = layer.weight[i * layer.columns + j] as number;
       const share = Math.min(1.6, Math.abs(weight) / scale);
-      if (!few && share < 0.08) continue;
+      if (share < (few ? 0.015 : 0.08)) continue;
       const chosen =
         bright.has(`${map}.${i}`) || bright.has(`${map - 1}.${j}`) || named(scene.edge, map, i, j);
       if (which !== "all" && chosen !== (which === "bright")) continue;
@@ -109,8 +109,16 @@ function node(context: CanvasRenderingContext2D, scene: Scene, spot: Spot): void
   context.scale(carry.breadth(spot, scene.now), 1);
   const lit = scene.bright.has(`${spot.layer}.${spot.index}`);
   if (lit) {
-    context.shadowColor = css(palette.accent, 0.45);
-    context.shadowBlur = 14;
+    context.beginPath();
+    context.roundRect(
+      -size / 2 - 5,
+      -size / 2 - 5,
+      size + 10,
+      size + 10,
+      Math.min(13, size * 0.36),
+    );
+    context.fillStyle = css(palette.accent, 0.28);
+    context.fill();
   }
   context.beginPath();
   context.roundRect(-size / 2, -size / 2, size, size, pixel ? 1 : Math.min(9, size * 0.22));
@@ -118,7 +126,6 @@ function node(context: CanvasRenderingContext2D, scene: Scene, spot: Spot): void
     pixel ? mix(palette.sunk, palette.ink, scene.pixel(spot.index)) : palette.card,
   );
   context.fill();
-  context.shadowBlur = 0;
   if (picture) {
     context.save();
     context.clip();

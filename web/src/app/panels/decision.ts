@@ -127,7 +127,7 @@ export function drawFit(
     context.stroke();
     context.fillStyle = css(palette.ink2);
     context.font = `11px ${palette.sans}`;
-    context.fillText(String(tick).replace("-", "−"), 4, y(tick) - 3);
+    if (y(tick) > 14) context.fillText(String(tick).replace("-", "−"), 4, y(tick) - 3);
   }
   for (let s = 0; s < data.samples; s++) {
     mark(context, 0, x(data.x[s] as number), y(values[s * data.outputs] as number), 2.5);

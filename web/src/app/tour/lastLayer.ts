@@ -41,9 +41,9 @@ export function between(
   return Array.from({ length: places }, (_, k) => f(interpolate(a, b, k / (places - 1))));
 }
 
-/** The most negative weight of the maps after the first one: there the composition rule breaks. */
+/** The negative weights of the network on screen after the first map, the most negative first: there the rule breaks. */
 export function breakingEdges(): { map: number; from: number; to: number; weight: number }[] {
-  return lab.a
+  return lab.shown
     .flatMap((layer, map) =>
       map === 0
         ? []

@@ -1,0 +1,5 @@
+"""Print the page of activations."""
+
+from orbitope.activations.page import page
+
+print(page(), end="")
