@@ -77,16 +77,17 @@ export function verdict(): Verdict {
     };
   const chord = (lossA + lossB) / 2;
   const bump = lossMiddle - chord;
+  const ends = equalToRounding(lossA, lossB) ? "at both ends" : "the mean of the two ends";
   if (bump > 0 && !equalToRounding(lossMiddle, chord))
     return {
       kind: "refuted",
-      text: `Halfway the loss is ${short(bump)} higher than at both ends. A convex function cannot do that: *F* is not convex.`,
+      text: `Halfway the loss is ${short(bump)} higher than ${ends}. A convex function cannot do that: *F* is not convex.`,
     };
   const tail =
     steps === 0
       ? "These are first, random weights, where many exchanges have no bump: train, and it grows."
-      : "This one exchange refutes nothing; it does not show that *F* is convex either. Try another pair.";
-  return { kind: "nothing", text: `Halfway the loss is not higher than at both ends. ${tail}` };
+      : "This alone refutes nothing; it does not show that *F* is convex either. Try another pair.";
+  return { kind: "nothing", text: `Halfway the loss is not higher than ${ends}. ${tail}` };
 }
 
 function sentence(): string {

@@ -10,6 +10,8 @@ export interface Spot {
   readonly x: number;
   readonly y: number;
   readonly size: number;
+  /** In the left one of two staggered columns, where the right side is not free. */
+  readonly left: boolean;
 }
 
 export interface Layout {
@@ -69,6 +71,7 @@ function column(
     x: x + (staggered ? (index % 2 ? 1 : -1) * size * 0.62 : 0),
     y: middle + (index - (n - 1) / 2) * pitch,
     size,
+    left: staggered && index % 2 === 0,
   }));
 }
 
@@ -81,6 +84,7 @@ function pixels(n: number, left: number, middle: number, cell: number): Spot[] {
     x: left + ((index % across) + 0.5) * cell,
     y: middle + (Math.floor(index / across) + 0.5 - down / 2) * cell,
     size: cell,
+    left: false,
   }));
 }
 

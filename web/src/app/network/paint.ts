@@ -170,13 +170,10 @@ function name(
   if (hidden) {
     const small = spot.size < 30;
     context.font = `${small ? 9.5 : 12}px ${scene.palette.sans}`;
-    context.textAlign = "left";
+    context.textAlign = spot.left ? "right" : "left";
     context.textBaseline = "alphabetic";
-    context.fillText(
-      text,
-      x + spot.size / 2 + (small ? 2 : 3),
-      y - spot.size / 2 + (small ? 4 : 5),
-    );
+    const beside = (spot.left ? -1 : 1) * (spot.size / 2 + (small ? 2 : 3));
+    context.fillText(text, x + beside, y - spot.size / 2 + (small ? 4 : 5));
     return;
   }
   context.font = `13px ${scene.palette.sans}`;
