@@ -22,7 +22,7 @@ import orbitope
 
 WEB = FOLDER.parent
 TOLERANCE = 1e-12
-SCREENS = 9
+SCREENS = 15
 KINDS = {"double": torch.float64, "single": torch.float32, "half": torch.float16, "brain": torch.bfloat16}
 
 
@@ -162,10 +162,11 @@ def test_the_programs_run_and_print_what_the_page_shows(page, k, form, tmp_path,
         runpy.run_path(str(program), run_name="__main__")
     found = {key: float(number) for key, number in re.findall(r"^(loss .*) (\S+)$", printed.getvalue(), re.MULTILINE)}
     wanted = {"loss at A": screen["loss"], "loss at the average": screen["average"]["loss"]}
-    if "swap" in screen:
-        wanted |= {"loss at B": screen["swap"]["loss"], "loss halfway": screen["swap"]["halfway"]}
+    moved = screen.get("swap") or screen.get("move")
+    if moved:
+        wanted |= {"loss at B": moved["loss"], "loss halfway": moved["halfway"]}
         if screen["state"]["t"] not in (0, 0.5, 1):
-            wanted["loss at t"] = screen["swap"]["t"]
+            wanted["loss at t"] = moved["t"]
     assert found.keys() == wanted.keys()
     assert not close(found, wanted)
 

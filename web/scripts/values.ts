@@ -6,6 +6,7 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { copies } from "../src/core/count";
+import { apply, fromWord } from "../src/core/moves";
 import { accuracy, forward, gradient, loss } from "../src/core/network";
 import { grid, plane } from "../src/core/plane";
 import { pythonLines } from "../src/core/python";
@@ -54,6 +55,12 @@ const SCREENS: readonly Partial<State>[] = [
   },
   { data: "line", hidden: [3], activation: "identity", loss: "mse", method: "gradient_descent" },
   { data: "digits", hidden: [7], activation: "relu", swap: { layer: 0, i: 5, j: 6 } },
+  { data: "moons", hidden: [3, 4], activation: "tanh", view: "flip.1.2", t: 0.25 },
+  { data: "circles", hidden: [4], activation: "sigmoid", view: "flip.0.3" },
+  { data: "xor", hidden: [4, 3], activation: "relu", view: "scale.0.1.2500" },
+  { data: "sine", hidden: [3], activation: "square", loss: "mse", view: "scale.0.2.500" },
+  { data: "line", hidden: [3], activation: "identity", loss: "mse", view: "scale.0.0.4000" },
+  { data: "line", hidden: [3], activation: "identity", loss: "mse", view: "flip.0.1" },
 ];
 
 const STEPS = 60;
@@ -88,14 +95,19 @@ function values(state: State): Record<string, unknown> {
     x: [...data.x],
     y: [...data.y],
   };
-  if (!state.swap) return result;
+  const at = (b: Parameters, t: number) => value(interpolate(a, b, t));
+  if (!state.swap) {
+    const move = fromWord(state.view, state.hidden);
+    if (!move) return result;
+    const b = apply(move, a, architecture.activation);
+    return { ...result, move: { loss: value(b), halfway: at(b, 0.5), t: at(b, state.t) } };
+  }
   const b = swap(a, state.swap.layer, state.swap.i, state.swap.j);
   const on = plane(a, b, center);
   const bounds = { u: [-1, 2], v: [-0.5, 1.5] } as const;
-  const at = (t: number) => value(interpolate(a, b, t));
   return {
     ...result,
-    swap: { parameters: [...flatten(b)], loss: value(b), halfway: at(0.5), t: at(state.t) },
+    swap: { parameters: [...flatten(b)], loss: value(b), halfway: at(b, 0.5), t: at(b, state.t) },
     plane: on.proper
       ? { bounds, losses: [...grid(architecture, on, bounds, 3, data, state.loss, state.decay)] }
       : null,

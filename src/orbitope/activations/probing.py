@@ -174,7 +174,7 @@ class Probe:
                 if self.equal(
                     lambda x, b=before: self(b - x), lambda x, s=sign, a=after: s * self(x) + a, about=before
                 ).holds:
-                    found.append((abs(before), -before, sign, after))
+                    found.append((round(abs(before), 6), -before, sign, after))
         if not found:
             return Finding(False, counterexample="no centre between −6.5 and 6.5 is one, beyond 0")
         _, before, sign, after = min(found)
@@ -238,7 +238,7 @@ class Probe:
                 x, y = b - 0.6180339887 * (b - a), a + 0.6180339887 * (b - a)
                 a, b = (a, y) if rest(x) < rest(y) else (x, b)
             middle = (a + b) / 2
-            found += [c for c in (_snapped(middle), middle) if rest(c) < 1e-6]
+            found += [c for c in (_snapped(middle), middle) if rest(c) < 1e-6][:1]
         return sorted(found, key=abs)
 
     # size and smoothness --------------------------------------------------------------------------------------------
@@ -380,7 +380,9 @@ class Probe:
             if change[k] >= change[k - 1] and change[k] >= change[k + 1] and change[k] > floor
         ]
         found: list[float] = []
-        for k in peaks:
+        plateaus = np.split(np.array(peaks, dtype=int), np.flatnonzero(np.diff(peaks) > 2) + 1) if peaks else []
+        for plateau in plateaus:
+            k = int(plateau[len(plateau) // 2])
             place, first = float(x[k]), float(change[k])
             for before, after in itertools.pairwise(steps):
                 near = np.linspace(place - 4 * before, place + 4 * before, max(81, int(16 * before / after) + 1))

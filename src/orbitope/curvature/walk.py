@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -108,7 +109,7 @@ class Program:
         return None if value is None or value.is_meta or value.is_complex() else value.detach().cpu()
 
     @cached_property
-    def held(self) -> Mapping[str, State]:
+    def held(self) -> dict[str, State]:
         """Every value when nothing varies: its sign, for every sample."""
         states: dict[str, State] = {}
         for name, node in self.nodes.items():
@@ -177,7 +178,7 @@ class Program:
         """
         path = self.before(target)
         states: dict[str, State] = {}
-        known = _Both(states, self.held)
+        known = ChainMap(states, self.held)
         stopped = None
         for name in self._dependents(variables & path, path):
             node = self.nodes[name]
@@ -215,26 +216,6 @@ def ancestors(nodes: Mapping[str, Node], target: str, within: Mapping[str, objec
             found.add(name)
             stack.extend(nodes[name].inputs)
     return found
-
-
-@dataclass(frozen=True)
-class _Both(Mapping[str, State]):
-    """States of a walk, and for all else those that are held."""
-
-    walked: Mapping[str, State]
-    held: Mapping[str, State]
-
-    def __getitem__(self, name: str) -> State:
-        """The state."""
-        return self.walked[name] if name in self.walked else self.held[name]
-
-    def __iter__(self) -> Iterator[str]:
-        """All names."""
-        return iter(self.held)
-
-    def __len__(self) -> int:
-        """How many there are."""
-        return len(self.held)
 
 
 @dataclass(frozen=True)

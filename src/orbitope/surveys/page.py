@@ -30,6 +30,23 @@ def write(found: Survey, folder: Path) -> tuple[Path, ...]:
     return atomic_write(folder / PAGE, page(found.records).encode()), *pictures
 
 
+def _settings(records: Sequence[Record]) -> str:
+    """What was combined; of the seeds, for how many activations each."""
+
+    def told(key: str) -> str:
+        return ", ".join(str(value) for value in sorted({record[key] for record in records}))
+
+    every = len({record["activation"] for record in records})
+    seeds = []
+    for seed in sorted({record["seed"] for record in records}):
+        count = len({record["activation"] for record in records if record["seed"] == seed})
+        seeds.append(f"{seed}" if count == every else f"{seed} (for {count} of the activations)")
+    return (
+        f"{every} activations × widths {told('width')} × depths {told('depth')} × losses {told('loss')} × "
+        f"seeds {', '.join(seeds)}"
+    )
+
+
 def page(records: Sequence[Record], source: str = RECORDS) -> str:
     """The page as Markdown; every number in it is of these records, whose file is ``source``."""
     t = tables.totals(records)
@@ -38,8 +55,8 @@ def page(records: Sequence[Record], source: str = RECORDS) -> str:
 
 <!-- Written by `orbitope survey`; every number is of {source} beside it. -->
 
-{t["networks"]} fully connected networks: every activation × width × depth × loss × seed below, in float64, on
-{", ".join(names)}, with weight decay λ/2‖θ‖², λ = {records[0]["weight_decay"]:g}, so that every loss has a minimum.
+{t["networks"]} fully connected networks in float64: {_settings(records)}. Data: {", ".join(names)}.
+Every loss has weight decay λ/2‖θ‖² with λ = {records[0]["weight_decay"]:g}, so that it has a minimum.
 Each was trained by L-BFGS and Newton steps; {t["stationary"]} of {t["networks"]} ended where a gradient, or a
 generalised gradient at kinks, is shorter than {t["threshold"]:g}.
 

@@ -128,6 +128,8 @@ def remarks(record: Record) -> list[Remark]:
         if other:
             found.append(Remark("Q6", "supports", f"not convex all the same, by {other}"))
         return found
+    kept = abs(last["gradient_b"] - last["gradient_a"]) <= 1e-6 * (1 + last["gradient_a"])
+    found.append(_of("Q1", kept, f"‖∇F‖ = {last['gradient_a']:.3g} at A and {last['gradient_b']:.3g} at B"))
     found.append(_of("Q2", worse(last), f"trained: {_gap(last['best_gap'])}"))
     found.append(_of("Q3", average_worse(last), f"trained: {_gap(last['average_gap'])}"))
     if not worse(first):

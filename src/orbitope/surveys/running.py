@@ -217,15 +217,11 @@ def _measured(cells: Sequence[Cell], jobs: int) -> Iterator[Sequence[Record]]:
                 for future in done:
                     yield future.result()
         except BaseException:
+            children = [*(getattr(pool, "_processes", None) or {}).values()]  # forgotten by shutdown
             pool.shutdown(wait=False, cancel_futures=True)
-            for process in multiprocessing.active_children():
-                if process.pid in _children(pool):
-                    process.terminate()
+            for child in children:
+                child.terminate()
             raise
-
-
-def _children(pool: ProcessPoolExecutor) -> set[int | None]:
-    return {process.pid for process in (getattr(pool, "_processes", None) or {}).values()}
 
 
 def _alone() -> None:

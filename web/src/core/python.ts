@@ -1,6 +1,7 @@
 /** The screen as a short Python program. */
 
 import { TRAITS } from "./activations";
+import { fromWord } from "./moves";
 import { architectureOfState, dataOf, type State, toSafetensors } from "./state";
 import { type Activation, type Architecture, widthsOf } from "./types";
 
@@ -93,12 +94,13 @@ function symmetry(state: State): string {
   ].join("\n");
 }
 
-/** The library names the nodes of a layer after the module whose rows they are. */
+/** How the screen gets from A to B, and what lies between. */
 function exchange(state: State): string {
-  if (!state.swap) return "";
-  const { layer, i, j } = state.swap;
+  const element = moved(state);
+  if (element.length === 0) return "";
   const lines = [
-    `b = group.swap("${2 * layer}", ${i}, ${j}).act(a)`,
+    ...element.slice(0, -1),
+    `b = ${element.at(-1)}.act(a)`,
     `print("loss at B", objective.value(b))`,
     "halfway = {name: (a[name] + b[name]) / 2 for name in a}",
     `print("loss halfway", objective.value(halfway))`,
@@ -110,6 +112,29 @@ function exchange(state: State): string {
       `print("loss at t", objective.value(between))`,
     );
   return lines.join("\n");
+}
+
+/** Lines of which the last is the element. The library names nodes and their signs after the module whose rows they are. */
+function moved(state: State): string[] {
+  if (state.swap)
+    return [`group.swap("${2 * state.swap.layer}", ${state.swap.i}, ${state.swap.j})`];
+  const move = fromWord(state.view, state.hidden);
+  if (!move || move.kind === "swap") return [];
+  const name = 2 * move.layer;
+  const factor = move.kind === "scale" ? move.factor : -1;
+  const width = state.hidden[move.layer] as number;
+  if (state.activation === "identity")
+    return [
+      `matrix = torch.eye(${width}, dtype=torch.float64)`,
+      `matrix[${move.i}, ${move.i}] = ${factor}`,
+      `group.transform("${name}.matrix", matrix)`,
+    ];
+  if (move.kind === "flip") return [`group.flip("${name}.sign", ${move.i})`];
+  return [
+    `scales = torch.ones(${width}, dtype=torch.float64)`,
+    `scales[${move.i}] = ${factor}`,
+    `group.scale("${name}.scale", scales)`,
+  ];
 }
 
 /** The mean over all permutations: every axis that exchangeable nodes index takes its mean. */

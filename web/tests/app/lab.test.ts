@@ -2,9 +2,9 @@
 
 import { beforeAll, describe, expect, it } from "vitest";
 import { Background, type Work } from "../../src/app/lab/background";
-import { apply, fromWord, type Move, toWord } from "../../src/app/lab/moves";
 import { equalToRounding, long, power, short, signed } from "../../src/app/lab/numbers";
 import { TRAITS } from "../../src/core/activations";
+import { apply, fromWord, type Move, toWord } from "../../src/core/moves";
 import { forward, initial } from "../../src/core/network";
 import { equal } from "../../src/core/symmetry";
 import { ACTIVATIONS } from "../../src/core/types";

@@ -2,6 +2,7 @@
 
 import { TRAITS } from "../../core/activations";
 import { type DataId, dataKind } from "../../core/datasets";
+import { apply, fromWord, type Move, type Node, toWord } from "../../core/moves";
 import { initial, loss } from "../../core/network";
 import { type Plane, plane } from "../../core/plane";
 import { architectureOfState, DEFAULTS, dataOf, parametersOf, type State } from "../../core/state";
@@ -9,7 +10,6 @@ import { average, equal, interpolate, type Pair } from "../../core/symmetry";
 import type { Method } from "../../core/training";
 import type { Activation, Architecture, Dataset, LossName, Parameters } from "../../core/types";
 import { animate, eased } from "./motion";
-import { apply, fromWord, type Move, type Node, toWord } from "./moves";
 
 /** A weight that the tour points at. */
 export interface Edge {

@@ -1,7 +1,7 @@
 /** What pointer and keys do to the nodes of the drawing. */
 
+import type { Node } from "../../core/moves";
 import { lab } from "../lab/lab.svelte";
-import type { Node } from "../lab/moves";
 import { trainer } from "../lab/trainer.svelte";
 import { Carry } from "./carry";
 import { type Layout, type Spot, spotOf } from "./layout";

@@ -1,8 +1,8 @@
 /** What a reader does to a network by hand without changing what it computes. */
 
-import { TRAITS } from "../../core/activations";
-import { mirror, rescale, swap } from "../../core/symmetry";
-import type { Activation, Parameters } from "../../core/types";
+import { TRAITS } from "./activations";
+import { mirror, rescale, swap } from "./symmetry";
+import type { Activation, Parameters } from "./types";
 
 export interface Node {
   /** Hidden layer, from 0. */
