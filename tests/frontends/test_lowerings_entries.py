@@ -110,6 +110,19 @@ FAMILIES = {
         ),
         (ROWS, rand(3, 5, 6, seed=1)),
     ),
+    "losses": (
+        lambda x, y: (
+            F.huber_loss(x, y, delta=0.4), F.huber_loss(x, y, reduction="sum"), F.smooth_l1_loss(x, y, beta=0.3),
+            F.smooth_l1_loss(x, y, reduction="none"), F.l1_loss(x, y), F.soft_margin_loss(x, y.sign()),
+            F.cross_entropy(x, torch.arange(6) % 4, weight=torch.tensor([1.0, 2.0, 0.5, 3.0], dtype=x.dtype)),
+            F.cross_entropy(x, torch.arange(6) % 4, label_smoothing=0.2, ignore_index=2), F.cross_entropy(x, y.abs()),
+            F.nll_loss(x[..., None].repeat(1, 1, 3), torch.arange(18).reshape(6, 3) % 4, reduction="none"),
+            F.cross_entropy(x, torch.arange(6) % 4, reduction="sum"), F.multi_margin_loss(x, torch.arange(6) % 4),
+            F.kl_div(x.log_softmax(-1), y.softmax(-1), reduction="batchmean"), F.poisson_nll_loss(x, y.abs()),
+            F.binary_cross_entropy_with_logits(x, y.sigmoid()), F.binary_cross_entropy(x.sigmoid(), y.sigmoid()),
+        ),
+        (rand(6, 4), rand(6, 4, seed=1)),
+    ),
     "views": (
         lambda x, y: (
             x.movedim(0, -1), x.movedim((0, 1), (2, 0)), x.swapaxes(0, 2), torch.hstack([x, y]), torch.vstack([x, x]),

@@ -165,6 +165,27 @@ def test_losses_of_entries(loss, truth, kind):
     agrees(Objective(model, loss, (x, y)), model, truth(model(x), y))
 
 
+@pytest.mark.parametrize(
+    ("own", "name"),
+    [
+        (nn.CrossEntropyLoss(label_smoothing=0.1, ignore_index=1), "cross_entropy:label_smoothing=0.1,ignore_index=1"),
+        (F.cross_entropy, "cross_entropy"),
+    ],
+)
+def test_torchs_own_losses_are_the_named_ones(own, name):
+    model, x = made("flat")
+    y = torch.arange(N) % model(x).shape[1]
+    assert Objective(model, own, (x, y)).value() == pytest.approx(Objective(model, name, (x, y)).value(), rel=1e-12)
+
+
+def test_weights_of_classes():
+    model, x = made("flat")
+    y = torch.arange(N) % model(x).shape[1]
+    loss = nn.CrossEntropyLoss(weight=torch.rand(model(x).shape[1]) + 0.5)  # in float32
+    found = Objective(model, loss, (x, y))
+    assert found.value() == pytest.approx(loss.double()(model(x), y).item(), rel=1e-12)
+
+
 def test_outputs_of_one_number():
     class One(nn.Module):
         def __init__(self):

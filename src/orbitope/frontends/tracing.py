@@ -24,7 +24,11 @@ from orbitope.errors import ExportError, InputError, TrainingModeError
 from orbitope.frontends import programs
 from orbitope.frontends.adapters import on_meta, prepared, without_entries
 from orbitope.frontends.fallbacks import input_shapes, record
+from orbitope.frontends.lowerings import LOWERINGS, TAILS
 from orbitope.frontends.programs import Program
+
+WRITTEN_OUT = 3
+"""So many times operations that would be opaque are written out in others, which may again be opaque."""
 
 _FOREIGN = (str(Path(torch.__file__).parent), sysconfig.get_path("stdlib"), "<")
 
@@ -147,8 +151,23 @@ def _runs(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bo
 
 
 def _decomposed(program: ExportedProgram) -> ExportedProgram:
+    """In operations of ATen; those that would be opaque are written out in others where torch itself knows how."""
     with quiet():
-        return program.run_decompositions({})
+        program = program.run_decompositions({})
+        known: Mapping[Any, Any] = torch.export.default_decompositions()
+        for _ in range(WRITTEN_OUT):
+            called = {node.target for node in program.graph.nodes if node.op == "call_function"}
+            unknown = {target: known[target] for target in called if _opaque(target) and target in known}
+            if not unknown:
+                break
+            program = program.run_decompositions(unknown)
+        return program
+
+
+def _opaque(target: Any) -> bool:
+    """Whether nothing is known of an operation, not even which axes it keeps."""
+    name = str(target)
+    return name not in LOWERINGS and name not in TAILS and torch.Tag.pointwise not in getattr(target, "tags", ())
 
 
 @contextmanager

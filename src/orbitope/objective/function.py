@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from math import prod
@@ -176,7 +177,12 @@ class Objective:
         assert self._custom is not None
         y = self.y[block]
         with torch.no_grad():
-            return self._custom(output, y.to(output.dtype) if y.is_floating_point() else y)
+            return self._wide(output, y.to(output.dtype) if y.is_floating_point() else y)
+
+    @cached_property
+    def _wide(self) -> nn.Module:
+        """A custom loss in float64, weights of classes and other buffers included."""
+        return copy.deepcopy(self._custom).double()  # pyright: ignore[reportOptionalMemberAccess]
 
     def _compare(self, block: slice) -> None:
         """Try the program next to the model.

@@ -94,13 +94,6 @@ def cosine_similarity(b: Builder, x: Value, y: Value, dim: int = 1, eps: float =
     return b.reduce("sum", entrywise(b, "mul", *units), [dim])
 
 
-@lowers("aten.mse_loss.default")
-def mse_loss(b: Builder, x: Value, y: Value, reduction: int = 1) -> Value:
-    """Squared differences, their mean or their sum."""
-    square = b.pointwise("power", entrywise(b, "sub", x, y), exponent=2)
-    return square if reduction == 0 else b.reduce("mean" if reduction == 1 else "sum", square, range(square.rank))
-
-
 @lowers("aten._grouped_mm.default")
 def grouped_mm(
     b: Builder, x: Value, weight: Value, offsets: Value | None = None, bias: Value | None = None, *_dtype: Any

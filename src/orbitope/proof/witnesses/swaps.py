@@ -49,10 +49,14 @@ def pairs(group: SymmetryGroup, point: Mapping[str, torch.Tensor], units: Sequen
 
 
 def swaps(group: SymmetryGroup, point: Point, value: Value, promising: Sequence[Pair]) -> list[Witness]:
-    """Exchanges of two units by falling gap."""
+    """Exchanges of two units by falling gap; more are tried where the most promising ones make nothing worse."""
     start = value(point)
-    witnesses = []
-    for pair in _fair(promising):
+    witnesses: list[Witness] = []
+    first = list(_fair(promising))
+    later = [pair for pair in promising if pair not in first][: 4 * CANDIDATES]
+    for k, pair in enumerate((*first, *later)):
+        if k >= len(first) and any(witness.gap > 0 for witness in witnesses):
+            break
         exchange = swap(group, pair.unit, pair.i, pair.j)
         gap = value(averaged(exchange, point)) - start
         note = f"swap of {pair.unit.name}[{pair.i}] and [{pair.j}]"
