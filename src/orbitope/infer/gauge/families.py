@@ -160,12 +160,15 @@ class _Maker:
                 own: list[Entry] = [
                     (name, starts, None) if alone else (name, starts, s) for name, starts, s in each.powers
                 ]
-                if keys <= set(own) and len(set(own)) == len(own):
-                    spots = dict(zip(own, self._spots(each), strict=True))
-                    name, space, sizes, _ = self._described(each)
-                    ordered = sorted(pairs, key=repr)
-                    yield Rotations(name, space, sizes, tuple((spots[a], spots[b]) for a, b in ordered))
-                    break
+                if (keys != set(own) if alone else not keys <= set(own)) or len(set(own)) != len(own):
+                    continue  # without a slot of the planes, a scale along any index of these leaves would seem to fit
+                if alone and sum(each.powers.values()):
+                    continue  # queries against keys
+                spots = dict(zip(own, self._spots(each), strict=True))
+                name, space, sizes, _ = self._described(each)
+                ordered = sorted(pairs, key=repr)
+                yield Rotations(name, space, sizes, tuple((spots[a], spots[b]) for a, b in ordered))
+                break
 
     # naming --------------------------------------------------------------------------------------------------------
     def _spots(self, each: Solution) -> tuple[Spot, ...]:

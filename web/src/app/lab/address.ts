@@ -14,8 +14,12 @@ export const LONGEST = 60_000;
 let written = "";
 let timer: ReturnType<typeof setTimeout> | undefined;
 
-/** Put on the bench what the address says; a page without one opens with a network that is trained already. */
-export function open(): void {
+/**
+ * Put on the bench what the address says; a page without one opens with a network that is trained already.
+ *
+ * @param first whether the page is only just opening: later, a wrong address leaves everything as it is.
+ */
+export function open(first = true): void {
   const fragment = location.hash.replace(/^#/, "");
   written = fragment;
   try {
@@ -29,7 +33,8 @@ export function open(): void {
   } catch (error) {
     if (!(error instanceof InputError)) throw error;
     lab.trouble = error.message;
-    if (!lab.steps) trainer.hurry(OPENING);
+    if (first) trainer.hurry(OPENING);
+    else write();
   }
 }
 
@@ -38,7 +43,7 @@ export function changed(): void {
   if (location.hash.replace(/^#/, "") !== written) {
     trainer.stop();
     trainer.forget();
-    open();
+    open(false);
   }
 }
 
