@@ -69,18 +69,15 @@ def _asymmetric(output, target):
         (_huber, CONVEX),
         (_asymmetric, CONVEX),
         (_capped, UNKNOWN),
-        (F.huber_loss, UNKNOWN),  # not lowered: nothing is known of it
+        (F.huber_loss, CONVEX),
         (F.mse_loss, CONVEX),
-        (nn.SoftMarginLoss(), UNKNOWN),
+        (nn.SoftMarginLoss(), CONVEX),
     ],
 )
 def test_losses_of_the_users_own(loss, verdict):
     of = _of(nn.Sequential(nn.Linear(4, 3)), loss)
     found = explain(of)
-    if isinstance(loss, nn.SoftMarginLoss):
-        assert found.joint.loss.verdict in (CONVEX, UNKNOWN)
-    else:
-        assert found.joint.loss.verdict == verdict
+    assert found.joint.loss.verdict == verdict
     assert not check_against_chords(of, found)
 
 

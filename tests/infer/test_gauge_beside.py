@@ -270,6 +270,10 @@ NETWORKS = {
         lambda: Turned(scored, 4, 2), LONG, (2, 0, 36, 2, 2), "a scale and an angle for each of 2 heads of keys",
     ),
     "one plane of one head": Beside(lambda: Turned(scored, 1, 1), LONG, (1, 0, 9, 1, 1), "a scale and an angle"),
+    "one plane behind units": Beside(
+        lambda: nn.Sequential(L(4, 6), nn.ReLU(), Turned(scored)), example((3, 5, 4)), (8, 0, 18, 2, 2),
+        "6 ReLU scales of what the planes read, which are no scales of the planes; a scale and an angle for each head",
+    ),
     "one plane, half of it read": Beside(
         lambda: Turned(lambda q, k: scored(q[..., :1], k[..., :1])), LONG, (2, 0, 18, 0, 2), "no turn keeps one half",
     ),
