@@ -142,8 +142,14 @@ class Letters:
 
 
 def spread_of(met: Meeting, shift: Shift) -> Spread:
-    """Along which labels of an operation the shift of an operand varies."""
+    """Along which labels of an operation the shift of an operand varies.
+
+    Raises:
+        Seen: it varies along an index that the operation does not have: what meets there is not known.
+    """
     back = {slot: at for at, slot in met.slots.items()}
+    if not shift.along.keys() <= back.keys():
+        raise Seen
     return {back[slot]: letter for slot, letter in shift.along.items()}
 
 
