@@ -160,7 +160,8 @@ def page(records: list[dict[str, Any]]) -> str:
 
 def _short(reason: str) -> str:
     """A reason without what differs from model to model."""
-    return reason.partition(" at node")[0].replace("|", "/")[:120]
+    kind = "crashed" if reason.startswith("crashed") else reason.partition(" at node")[0]
+    return kind.replace("|", "/")[:120]
 
 
 def main() -> None:
