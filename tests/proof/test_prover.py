@@ -365,3 +365,24 @@ def test_a_chain_makes_all_units_alike(width):
     assert torch.allclose(point["0.weight"].double(), mean.expand(width, -1), atol=1e-12)
     outgoing = objective.parameters["2.weight"].double().mean(1, keepdim=True)
     assert torch.allclose(point["2.weight"].double(), outgoing.expand(-1, width), atol=1e-12)
+
+
+class _InFloat32(nn.Module):
+    """A model that fails in float64."""
+
+    def __init__(self):
+        super().__init__()
+        self.up, self.down = nn.Linear(3, 5), nn.Linear(5, 2)
+
+    def forward(self, x):
+        h = torch.relu(self.up(x))
+        if h.dtype == torch.float64:
+            raise RuntimeError("float32 only")
+        return self.down(h)
+
+
+def test_a_model_that_does_not_run_in_float64_is_not_proved():
+    torch.manual_seed(0)
+    found = prove(Objective(_InFloat32().eval(), "mse", (torch.randn(30, 3), torch.randn(30, 2))), claim="swap")
+    assert not found
+    assert "does not run at A" in str(found)

@@ -195,7 +195,10 @@ class Issuer:
         for name, point in _compared(witness).items():
             ours = setting.value(point)
             at = setting.given if point is setting.start else point
-            model = setting.objective.reference(at) + decay(setting.objective, at)
+            try:
+                model = setting.objective.reference(at) + decay(setting.objective, at)
+            except RuntimeError as error:
+                raise NotIssued(f"the PyTorch model does not run at {name}, in float64: {error}") from error
             facts[f"loss of the PyTorch model at {name}"] = model
             facts[f"loss of the program at {name}"] = ours
             if not abs(model - ours) <= 1e-6 * max(1.0, abs(model)):
